@@ -1,0 +1,127 @@
+// Package providers is the contract between aispend and the vendors whose bills
+// it reads, and the table of those vendors. A vendor lives in a directory of its
+// own and knows only package spend and providers/internal/rest; nothing else in
+// the daemon knows a vendor by name.
+package providers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/aispend/aispend/internal/secret"
+	"github.com/aispend/aispend/spend"
+)
+
+// Kind says what a source reports.
+type Kind int
+
+// The kinds of source. Only Costs sources feed money.
+const (
+	Costs Kind = iota
+	Usage
+)
+
+// SourceType describes one endpoint family of a provider before any account is
+// configured.
+type SourceType struct {
+	Name         string // "openai/costs"
+	Kind         Kind
+	Interval     time.Duration // default poll interval; 0 means the global one
+	Lookback     time.Duration // default re-read tail; 0 means the global one
+	MaxStaleness time.Duration // default age of data_through that is still healthy
+}
+
+// Type is one row of the provider table.
+type Type struct {
+	Name    string
+	Sources []SourceType
+	// NewSettings returns a pointer to the vendor's settings with their defaults
+	// set. Its struct has yaml tags; the configuration decodes the vendor keys of
+	// a provider block into it, strictly.
+	NewSettings func() Settings
+}
+
+// Settings is the vendor's part of one provider block of the configuration.
+type Settings interface {
+	// Validate reports the first rule the settings break, as a *FieldError.
+	Validate() error
+	// Credential returns the secret that identifies the account. Two blocks of
+	// one type with equal credentials must have disjoint filters.
+	Credential() *secret.Value
+	// Filter returns the projects or workspaces the block is limited to; empty
+	// means all of them.
+	Filter() []string
+	// Open returns the block's sources. It does no I/O beyond reading ca_file.
+	Open(Env) ([]Source, error)
+}
+
+// FieldError is a broken rule of one configuration key.
+type FieldError struct {
+	Key string // yaml key inside the block
+	Msg string // what is allowed and what to do
+}
+
+// Error returns "key: message".
+func (e *FieldError) Error() string { return e.Key + ": " + e.Msg }
+
+// Env is what the daemon lends to a vendor's sources.
+type Env struct {
+	Account   string
+	ProxyURL  string // empty: proxy from the environment
+	CAFile    string // empty: the system's roots
+	UserAgent string
+	Logger    *slog.Logger
+	Now       func() time.Time // for tests; nil means time.Now
+	// NoEnvProxy ignores HTTP(S)_PROXY (the demo must reach nothing real).
+	NoEnvProxy bool
+}
+
+// Source pulls one endpoint family of one account. A Source is used by one
+// goroutine at a time.
+type Source interface {
+	ID() spend.SourceID
+	Type() SourceType
+	// Fetch walks req.Window and hands every response to emit, verbatim and as it
+	// arrives, error answers included (their Status is not 200), before it returns
+	// their error. It stops at the first error, of emit too. A nil return means that the walk ended properly: the provider
+	// said that there is no further page. Errors are *spend.PullError. Fetch
+	// retries what is worth retrying within ctx.
+	Fetch(ctx context.Context, req Request, emit func(spend.Page) error) error
+	// NewDecoder returns the pure half: pages in, statements out. Ingest and
+	// recompute use the same one.
+	NewDecoder(w spend.Window) Decoder
+}
+
+// Request is one walk.
+type Request struct {
+	Window  spend.Window
+	Buckets int // days per page; at least 1, at most MaxBuckets
+}
+
+// MaxBuckets is the page size to start from: both OpenAI and Anthropic clamp
+// daily pages to 31 buckets.
+const MaxBuckets = 31
+
+// Decoder turns the status-200 pages of one walk into statements. It is not safe
+// for concurrent use. The result does not depend on the order of the pages, and a
+// page given twice counts once. All errors are *spend.PullError of outcome
+// decode, schema, pagination or incomplete.
+type Decoder interface {
+	// Page decodes one body; it keeps no reference to it.
+	Page(body []byte) error
+	// Result returns what the walk says, or an error of outcome incomplete if no
+	// page said that it was the last.
+	Result() (Result, error)
+}
+
+// Result is one complete walk, decoded.
+type Result struct {
+	// Statements has one entry per bucket that the provider returned inside the
+	// window, ascending by day; an empty bucket is an empty statement. ReadAt is
+	// not set.
+	Statements []spend.Statement
+	// Notices counts oddities that did no harm, by name ("unknown_field",
+	// "bucket_outside_window", "label_sanitised"), for the log and a counter.
+	Notices map[string]int
+}

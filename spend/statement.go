@@ -1,0 +1,95 @@
+package spend
+
+import "time"
+
+// USD is the currency of every sum; money in any other currency stays apart.
+const USD = "USD"
+
+// OtherModel is the model label of money and tokens on rows that name no model.
+const OtherModel = "other"
+
+// SourceID names one endpoint family of one provider account.
+type SourceID struct {
+	Provider string `json:"provider"` // "openai"
+	Account  string `json:"account"`  // as the configuration names it, "default" if it does not
+	Source   string `json:"source"`   // "openai/costs"
+}
+
+// String returns "openai/costs (default)".
+func (id SourceID) String() string { return id.Source + " (" + id.Account + ")" }
+
+// Charge is billed money of one day: all rows of one model, project, item and
+// currency of one source added up. Gross is what was charged before credits,
+// Credits are what was given back and at most 0; the cost is their sum.
+// A row that arrives negative is a credit.
+type Charge struct {
+	Model    string // empty: the row names no model (unattributed)
+	Project  string // provider's project or workspace id; empty: default or none
+	Item     string // provider's own text for the row (line item, description)
+	Currency string // ISO 4217, upper case
+	Gross    Money
+	Credits  Money
+}
+
+// Cost returns the money net of credits (FOCUS: BilledCost).
+func (c Charge) Cost() Money { return c.Gross.Add(c.Credits) }
+
+// ModelLabel returns the model as labels and API rows show it.
+func (c Charge) ModelLabel() string { return modelLabel(c.Model) }
+
+// Usage is the work of one day: all rows of one model and project of one source
+// added up. The four token counts never overlap. Usage never becomes money.
+type Usage struct {
+	Model      string
+	Project    string
+	Input      int64 // uncached input
+	Output     int64
+	CacheRead  int64
+	CacheWrite int64
+	Requests   int64
+	// HasRequests is set where the source reports requests at all; without it
+	// Requests is unknown, not 0.
+	HasRequests bool
+	// Uncosted counts those of the tokens above whose cost the provider's cost
+	// report leaves out (Anthropic Priority Tier).
+	Uncosted int64
+}
+
+// Tokens returns the sum of the four token counts.
+func (u Usage) Tokens() int64 { return u.Input + u.Output + u.CacheRead + u.CacheWrite }
+
+// ModelLabel returns the model as labels and API rows show it.
+func (u Usage) ModelLabel() string { return modelLabel(u.Model) }
+
+func modelLabel(m string) string {
+	if m == "" {
+		return OtherModel
+	}
+	return m
+}
+
+// Statement is all that one source says about one day. Charges and Usage are
+// sorted by their key fields and hold each key once. A statement without rows
+// is a day known to be empty, which differs from a day without a statement.
+type Statement struct {
+	Day     Day
+	ReadAt  time.Time // start of the walk that brought it; zero until a pull is applied
+	Charges []Charge
+	Usage   []Usage
+}
+
+// Empty reports whether the statement carries neither money nor usage: no rows,
+// or rows of nothing but zeros.
+func (s Statement) Empty() bool {
+	for _, c := range s.Charges {
+		if !c.Gross.IsZero() || !c.Credits.IsZero() {
+			return false
+		}
+	}
+	for _, u := range s.Usage {
+		if u.Tokens() != 0 || u.Requests != 0 {
+			return false
+		}
+	}
+	return true
+}

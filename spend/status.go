@@ -1,0 +1,26 @@
+package spend
+
+import "time"
+
+// SourceStatus is how one configured source stands right now. It is a copy:
+// whoever receives one owns it.
+type SourceStatus struct {
+	ID           SourceID
+	Interval     time.Duration
+	MaxStaleness time.Duration
+	Enabled      bool
+	Up           bool      // the newest pull was applied, or held
+	Pulling      bool      // a pull is running now
+	LastSuccess  time.Time // end of the newest applied pull; zero before the first
+	DataThrough  time.Time // contract section 2; zero before the first applied walk
+	Held         bool
+	LastOutcome  Outcome // empty before the first pull ended
+	LastError    string  // redacted; empty when the newest pull was applied
+	LastErrorAt  time.Time
+	NextPull     time.Time
+	CoveredFrom  Day // first day of the unbroken history; 0 before the first pull
+	HistoryGoal  Day // first day the initial load reaches back to
+	HistoryDone  bool
+	PagesPulled  int // pages of the running pull so far
+	PullWindow   Window
+}
