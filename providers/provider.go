@@ -38,7 +38,10 @@ type Type struct {
 	Sources []SourceType
 	// NewSettings returns a pointer to the vendor's settings with their defaults
 	// set. Its struct has yaml tags; the configuration decodes the vendor keys of
-	// a provider block into it, strictly.
+	// a provider block into it, strictly. A secret is a field of type
+	// *secret.Value: for its key api_key the configuration also accepts the twin
+	// api_key_file (at most one of the two) and sets the field from either, so the
+	// vendor declares the one field only. Relative file paths arrive resolved.
 	NewSettings func() Settings
 }
 
