@@ -156,3 +156,18 @@ func (m *Money) UnmarshalText(b []byte) error {
 	*m = v
 	return err
 }
+
+// QuoRound returns m/n rounded half-even at the given number of decimals: the one
+// rounding operation, for means and conversions. It panics if n is 0.
+func (m Money) QuoRound(n int64, places int) Money {
+	s := max(m.scale, places)
+	num := m.at(s)
+	den := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s-places)), nil)
+	den.Mul(den, big.NewInt(n))
+	q, r := new(big.Int).QuoRem(num, den, new(big.Int))
+	twice := r.Lsh(r.Abs(r), 1)
+	if c := twice.CmpAbs(den); c > 0 || c == 0 && q.Bit(0) == 1 {
+		q.Add(q, big.NewInt(int64(num.Sign()*den.Sign())))
+	}
+	return norm(q, places)
+}
