@@ -1,0 +1,174 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/aispend/aispend/spend"
+)
+
+// The limits of waiting.
+const (
+	// jitterShare is how much an interval is stretched or shrunk at random.
+	jitterShare = 0.1
+	// maxStartDelay bounds the random delay with which a loop begins.
+	maxStartDelay = 5 * time.Second
+	// backoffBase is the wait after the first failure that time may heal.
+	backoffBase = time.Minute
+	// minRetryAfter and maxRetryAfter clamp what a provider asks for.
+	minRetryAfter = time.Second
+	maxRetryAfter = time.Hour
+	// credentialPoll is how often a refused key is looked at again.
+	credentialPoll = 5 * time.Second
+)
+
+// agenda is when a source may do what. It belongs to the goroutine of one loop
+// and knows nothing of windows: Plan says what is wanted, agenda when.
+type agenda struct {
+	interval time.Duration
+	rand     func() float64
+
+	currentDue time.Time            // the next pull of the present
+	rest       time.Time            // nothing at all before this
+	notBefore  map[string]time.Time // by kind of window
+	failures   map[string]int       // in a row, by kind of window
+	refused    bool                 // the key was refused: another one ends the rest
+	limited    bool                 // the provider asked for the rest
+}
+
+// newAgenda plans the first pull. A source that was never read starts at once;
+// another keeps to the interval since its last applied pull, so that restarts in
+// quick succession do not hammer the provider, and keeps the base backoff after
+// an attempt that failed or was cut off by a kill (failedAt, zero if none was).
+// A random delay spreads sources that start together.
+func newAgenda(now, lastApplied, failedAt time.Time, interval time.Duration, rnd func() float64) *agenda {
+	a := &agenda{
+		interval: interval, rand: rnd,
+		notBefore: map[string]time.Time{}, failures: map[string]int{},
+	}
+	spread := min(maxStartDelay, interval/10)
+	if lastApplied.IsZero() {
+		spread = min(spread, time.Second)
+	}
+	a.rest = now.Add(time.Duration(rnd() * float64(spread)))
+	if !failedAt.IsZero() {
+		a.rest = later(a.rest, earlier(failedAt, now).Add(min(backoffBase, interval)))
+	}
+	a.currentDue = a.rest
+	if !lastApplied.IsZero() {
+		a.currentDue = later(a.rest, earlier(lastApplied, now).Add(a.jittered()))
+	}
+	return a
+}
+
+// next picks the most urgent of the steps that may run at now, or else the one
+// that may run first; at is when. Steps is not empty.
+func (a *agenda) next(now time.Time, steps []Step) (step Step, at time.Time) {
+	for i, s := range steps {
+		when := a.at(s.Kind)
+		if !when.After(now) {
+			return s, when
+		}
+		if i == 0 || when.Before(at) {
+			step, at = s, when
+		}
+	}
+	return step, at
+}
+
+func (a *agenda) at(kind string) time.Time {
+	at := later(a.rest, a.notBefore[kind])
+	if kind == KindCurrent {
+		at = later(at, a.currentDue)
+	}
+	return at
+}
+
+// ended notes the final outcome of a pull and decides what waits for how long:
+//   - an applied pull lets the present wait for the interval, everything else for nothing;
+//   - a held one is looked at again after the interval;
+//   - a refused key, a limit, and any failure of the present give the whole source
+//     a rest; a failed month of history delays only history, since the present
+//     must not wait for it.
+func (a *agenda) ended(kind string, started, now time.Time, o spend.Outcome, retryAfter time.Duration) {
+	a.refused, a.limited = needsCredential(o), o == spend.RateLimited
+	if o.Applied() || o == spend.Held {
+		a.failures[kind] = 0
+		delete(a.notBefore, kind)
+		switch {
+		case kind == KindCurrent:
+			a.currentDue = later(started.Add(a.jittered()), now.Add(a.interval/10))
+		case o == spend.Held:
+			a.notBefore[kind] = now.Add(a.jittered())
+		}
+		return
+	}
+	a.failures[kind]++
+	until := now.Add(a.wait(kind, o, retryAfter))
+	a.notBefore[kind] = until
+	if kind == KindCurrent || a.limited || a.refused {
+		a.rest = until
+	}
+}
+
+// postpone keeps a kind of window from being pulled again for one interval.
+func (a *agenda) postpone(kind string, now time.Time) { a.notBefore[kind] = now.Add(a.jittered()) }
+
+// wake makes everything due at once: the key has changed, or somebody asked. A
+// rest that the provider asked for is kept all the same.
+func (a *agenda) wake(now time.Time) {
+	a.refused = false
+	a.currentDue = now
+	if !a.limited {
+		a.rest = now
+		clear(a.notBefore)
+	}
+}
+
+// wait is how long to leave a kind of window alone after a failure. What time may
+// heal is tried again sooner than the interval, with exponential backoff; what
+// needs a person or another answer waits for the interval. Nothing is tried
+// before the provider said so.
+func (a *agenda) wait(kind string, o spend.Outcome, retryAfter time.Duration) time.Duration {
+	d := a.jittered()
+	if heals(o) {
+		d = min(backoffBase<<min(a.failures[kind]-1, 16), a.interval)
+		d -= time.Duration(a.rand() * float64(d) / 4)
+	}
+	if retryAfter > 0 {
+		d = max(d, min(max(retryAfter, minRetryAfter), maxRetryAfter))
+	}
+	return d
+}
+
+// jittered is the interval, a tenth longer or shorter at most.
+func (a *agenda) jittered() time.Duration {
+	return a.interval + time.Duration((2*a.rand()-1)*jitterShare*float64(a.interval))
+}
+
+// heals reports whether the failure may be over in a minute.
+func heals(o spend.Outcome) bool {
+	switch o {
+	case spend.RateLimited, spend.Server, spend.Network, spend.Timeout, spend.StoreFailed:
+		return true
+	}
+	return false
+}
+
+// needsCredential reports whether another key may be what is missing.
+func needsCredential(o spend.Outcome) bool {
+	return o == spend.Auth || o == spend.Permission || o == spend.NotFound
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,143 @@
+package ingest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/spend"
+)
+
+// The kinds of window, as pull records and holds name them.
+const (
+	// KindCurrent is the window that ends with today: the tail that every poll reads again.
+	KindCurrent = "current"
+	// KindPreviousMonth is the whole previous month, while its bill closes.
+	KindPreviousMonth = "previous_month"
+	// KindHistory is one month of the first load.
+	KindHistory = "history"
+	// KindBackfill is days that should be known and are not (damaged in the store).
+	KindBackfill = "backfill"
+)
+
+// closingDays is how many days of a month the previous one is still read whole.
+const closingDays = 5
+
+// Step is one window to pull, and why.
+type Step struct {
+	Kind   string
+	Window spend.Window
+}
+
+// Settings are what a plan depends on besides the clock and the state.
+type Settings struct {
+	Lookback       time.Duration
+	InitialHistory time.Duration
+}
+
+// Plan lists the pulls that a source needs at now, the most urgent first: the
+// present always, then the previous month while its bill closes, then days that
+// are missing (each of them lies in history that was read already), then history
+// not read yet, newest month first. It is pure: state is the only memory, so a
+// restart goes on where the last applied pull ended.
+//
+// A source that was never read has one step, the month so far; everything older
+// is planned backwards from what that pull covered.
+func Plan(now time.Time, st store.State, s Settings, missing []spend.Day) []Step {
+	cur := currentWindow(now, st, s)
+	steps := []Step{{KindCurrent, cur}}
+	if st.CoveredFrom == 0 {
+		return steps
+	}
+	today := spend.DayOf(now)
+	prev := spend.Window{From: today.AddMonths(-1), To: today.MonthStart()}
+	if previousMonthDue(today, st) && st.CoveredFrom <= prev.From && !within(prev, cur) {
+		steps = append(steps, Step{KindPreviousMonth, prev})
+	}
+	for _, w := range missingWindows(missing, cur.From) {
+		steps = append(steps, Step{KindBackfill, w})
+	}
+	goal := historyGoal(today, s)
+	for to := st.CoveredFrom; to > goal; {
+		from := max(goal, (to - 1).MonthStart())
+		steps = append(steps, Step{KindHistory, spend.Window{From: from, To: to}})
+		to = from
+	}
+	return steps
+}
+
+// currentWindow reaches from the oldest day that may still change to the end of
+// today: the lookback before now, or before the last applied pull after a
+// downtime, and never less than the month so far. It ends tomorrow because both
+// vendors leave today out when asked to stop earlier.
+func currentWindow(now time.Time, st store.State, s Settings) spend.Window {
+	today := spend.DayOf(now)
+	from := today.MonthStart()
+	if !st.LastApplied.IsZero() {
+		from = min(from, today-days(s.Lookback), spend.DayOf(st.LastApplied)-days(s.Lookback))
+	}
+	return spend.Window{From: from, To: today + 1}
+}
+
+// previousMonthDue reports whether the previous month has not been read whole
+// today although its bill may still be closing.
+func previousMonthDue(today spend.Day, st store.State) bool {
+	return today-today.MonthStart() < closingDays && st.PreviousMonthRead != today
+}
+
+// historyGoal is the first day that the initial load reaches back to.
+func historyGoal(today spend.Day, s Settings) spend.Day {
+	return min(today-days(s.InitialHistory), today.AddMonths(-1))
+}
+
+// missingWindows joins missing days before limit to windows inside one month
+// each, newest first.
+func missingWindows(missing []spend.Day, limit spend.Day) []spend.Window {
+	sorted := slices.Compact(slices.Sorted(slices.Values(missing)))
+	var out []spend.Window
+	for _, d := range sorted {
+		if d >= limit {
+			break
+		}
+		if n := len(out); n > 0 && out[n-1].To == d && d != d.MonthStart() {
+			out[n-1].To = d + 1
+			continue
+		}
+		out = append(out, spend.Window{From: d, To: d + 1})
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// advance returns the state after a pull of window w that started at start was
+// applied; dataThrough is handled by the caller, since it depends on the answer.
+func advance(st store.State, w spend.Window, start time.Time) store.State {
+	today := spend.DayOf(start)
+	if reachesPresent(w, start) {
+		st.LastApplied = start
+		if st.CoveredFrom == 0 {
+			st.CoveredFrom = w.From
+		}
+	}
+	if st.CoveredFrom != 0 && w.From < st.CoveredFrom && w.To >= st.CoveredFrom {
+		st.CoveredFrom = w.From
+	}
+	if within(spend.Window{From: today.AddMonths(-1), To: today.MonthStart()}, w) {
+		st.PreviousMonthRead = today
+	}
+	return st
+}
+
+// reachesPresent reports whether the window holds the whole of the UTC day of t.
+func reachesPresent(w spend.Window, t time.Time) bool { return w.Contains(spend.DayOf(t)) }
+
+// within reports whether inner lies in outer.
+func within(inner, outer spend.Window) bool {
+	return outer.From <= inner.From && inner.To <= outer.To
+}
+
+// days rounds a duration up to whole days.
+func days(d time.Duration) spend.Day {
+	const day = 24 * time.Hour
+	return spend.Day((max(d, 0) + day - 1) / day)
+}

@@ -1,0 +1,255 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/providers"
+	"github.com/aispend/aispend/spend"
+)
+
+const (
+	defaultInterval = 15 * time.Minute
+	defaultTimeout  = 5 * time.Minute
+	// pullMemory is how far back the newest pulls are looked for after a start.
+	pullMemory = 62 * 24 * time.Hour
+)
+
+// source is one configured source: its loop's own state, and what others may see
+// of it under mu.
+type source struct {
+	opts *Options
+	cfg  SourceConfig
+	id   spend.SourceID
+	log  *slog.Logger
+
+	kicked chan struct{}
+	// commit is held while the ledger and the book change, by a pull or by a
+	// replay, so that neither works on what the other is about to replace.
+	commit semaphore
+
+	mu     sync.Mutex
+	state  store.State
+	status spend.SourceStatus
+
+	// The rest belongs to the goroutine of the loop.
+	failedAt time.Time // start of the newest pull, if it failed or was cut off
+	size     int       // buckets per page that worked on sizeDay, below the most
+	sizeDay  spend.Day
+	notices  map[string]int // of the last walk, to log changes only
+	last     Step           // the newest applied step other than the present
+}
+
+func newSource(o *Options, cfg SourceConfig) *source {
+	if cfg.Interval <= 0 {
+		cfg.Interval = defaultInterval
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	id := cfg.Source.ID()
+	return &source{
+		opts: o, cfg: cfg, id: id,
+		log: o.Logger.With("provider", id.Provider, "account", id.Account, "source", id.Source),
+
+		kicked: make(chan struct{}, 1),
+		commit: newSemaphore(),
+		status: spend.SourceStatus{
+			ID: id, Interval: cfg.Interval, MaxStaleness: cfg.MaxStaleness, Enabled: cfg.Enabled,
+		},
+	}
+}
+
+func (s *source) settings() Settings {
+	return Settings{Lookback: s.cfg.Lookback, InitialHistory: s.opts.InitialHistory}
+}
+
+// prepare takes over the state of the ledger and what became of the newest pulls.
+func (s *source) prepare(ctx context.Context, st store.State) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = st
+	since := s.opts.Now().Add(-pullMemory)
+	newest := true
+	err := s.opts.Store.Pulls(ctx, s.id, since, func(p store.Pull) bool {
+		if newest {
+			s.takeOver(p)
+			newest = false
+		}
+		if p.Verdict == store.Applied {
+			s.status.LastSuccess = p.Finished
+		}
+		return p.Verdict != store.Applied
+	})
+	if err != nil {
+		return fmt.Errorf("reading the newest pulls of %s: %w", s.id, err)
+	}
+	return nil
+}
+
+// takeOver puts the newest pull of the last run into the status. One that a kill
+// cut off has no verdict; together with a failed one it delays the first pull.
+func (s *source) takeOver(p store.Pull) {
+	switch {
+	case p.Verdict == store.Open:
+		s.failedAt = p.Started
+	case p.Outcome == spend.Incomplete && p.Detail == errAbandoned.Error():
+		// Stopped on purpose: neither a failure nor a success.
+	default:
+		s.status.LastOutcome = p.Outcome
+		s.status.Up = p.Verdict != store.Failed
+		if p.Verdict == store.Failed {
+			s.failedAt = p.Started
+			s.status.LastError, s.status.LastErrorAt = p.Detail, p.Finished
+		}
+	}
+}
+
+// snapshot returns a copy of the status as of now.
+func (s *source) snapshot(now time.Time) spend.SourceStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.status
+	st.DataThrough = s.state.DataThrough
+	st.Held = len(s.state.Holds) > 0
+	st.CoveredFrom = s.state.CoveredFrom
+	st.HistoryGoal = historyGoal(spend.DayOf(now), s.settings())
+	st.HistoryDone = st.CoveredFrom != 0 && st.CoveredFrom <= st.HistoryGoal
+	return st
+}
+
+func (s *source) current() store.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state
+}
+
+func (s *source) setState(st store.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = st
+}
+
+func (s *source) setNext(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.NextPull = at
+}
+
+func (s *source) begun(w spend.Window) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Pulling, s.status.PagesPulled, s.status.PullWindow = true, 0, w
+}
+
+func (s *source) paged() {
+	s.opts.Observer.PageFetched(s.id)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.PagesPulled++
+}
+
+// stopped ends the running state of a pull without judging it.
+func (s *source) stopped() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.Pulling, s.status.PagesPulled, s.status.PullWindow = false, 0, spend.Window{}
+}
+
+// judged puts the final outcome of a pull into the status.
+func (s *source) judged(o spend.Outcome, err error, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status.LastOutcome = o
+	s.status.Up = o.Applied() || o == spend.Held
+	if o.Applied() {
+		s.status.LastSuccess = now
+		s.status.LastError, s.status.LastErrorAt = "", time.Time{}
+	}
+	if err != nil {
+		s.status.LastError, s.status.LastErrorAt = err.Error(), now
+	}
+}
+
+// missing lists the days before limit that history covers and the book does not
+// know: their statement was damaged. History before the goal that is missing from
+// its very start has expired and is not read again.
+func (s *source) missing(st store.State, now time.Time) []spend.Day {
+	if st.CoveredFrom == 0 {
+		return nil
+	}
+	goal := historyGoal(spend.DayOf(now), s.settings())
+	limit := currentWindow(now, st, s.settings()).From
+	snap := s.opts.Book.Snapshot()
+	var out []spend.Day
+	seen := false
+	for d := st.CoveredFrom; d < limit; d++ {
+		if _, ok := snap.Statement(s.id, d); ok {
+			seen = true
+		} else if seen || d >= goal {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// loop pulls until ctx ends.
+func (s *source) loop(ctx context.Context) {
+	a := newAgenda(s.opts.Now(), s.current().LastApplied, s.failedAt, s.cfg.Interval, s.opts.Rand)
+	key := s.fingerprint()
+	for ctx.Err() == nil {
+		now := s.opts.Now()
+		st := s.current()
+		step, at := a.next(now, Plan(now, st, s.settings(), s.missing(st, now)))
+		if step == s.last {
+			// It was applied and is wanted again: whatever the cause, never in a hot loop.
+			a.postpone(step.Kind, now)
+			s.last = Step{}
+			continue
+		}
+		s.setNext(at)
+		if at.After(now) {
+			s.wait(ctx, a, at.Sub(now), key)
+			continue
+		}
+		key = s.fingerprint()
+		res := s.pull(ctx, step)
+		if res.abandoned {
+			return
+		}
+		a.ended(step.Kind, now, s.opts.Now(), res.outcome, res.retryAfter)
+		s.last = Step{}
+		if res.outcome.Applied() && step.Kind != KindCurrent {
+			s.last = step
+		}
+	}
+}
+
+// wait sleeps until the next pull is due. While the key is refused it looks every
+// few seconds whether there is another one (key is the refused one's fingerprint).
+func (s *source) wait(ctx context.Context, a *agenda, d time.Duration, key string) {
+	if a.refused && s.cfg.CredentialChanged != nil {
+		d = min(d, credentialPoll)
+	}
+	kicked, err := sleep(ctx, d, s.kicked)
+	if err != nil {
+		return
+	}
+	if kicked || a.refused && s.fingerprint() != key {
+		a.wake(s.opts.Now())
+	}
+}
+
+func (s *source) fingerprint() string {
+	if s.cfg.CredentialChanged == nil {
+		return ""
+	}
+	return s.cfg.CredentialChanged()
+}
+
+// decoder returns a decoder of this source for a window.
+func (s *source) decoder(w spend.Window) providers.Decoder { return s.cfg.Source.NewDecoder(w) }

@@ -1,0 +1,157 @@
+package ingest
+
+import (
+	"maps"
+	"time"
+
+	"github.com/aispend/aispend/internal/rollup"
+	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/spend"
+)
+
+// A whole window that turns empty although it had money is believed only when so
+// many complete walks in a row found it empty, the first and the last of them at
+// least so far apart.
+const (
+	holdWalks = 3
+	holdSpan  = time.Hour
+)
+
+// wholeWindow returns one statement for each day of w, all read at readAt: a
+// complete walk defines every day it covered, so a day without a bucket is a day
+// known to be empty. got is ascending by day and lies in w.
+func wholeWindow(w spend.Window, readAt time.Time, got []spend.Statement) []spend.Statement {
+	out := make([]spend.Statement, 0, w.Days())
+	for d := w.From; d < w.To; d++ {
+		st := spend.Statement{Day: d}
+		if len(got) > 0 && got[0].Day == d {
+			st, got = got[0], got[1:]
+		}
+		st.ReadAt = readAt
+		out = append(out, st)
+	}
+	return out
+}
+
+// previous returns what the ledger says about the days of w; days that it says
+// nothing about are left out.
+func previous(snap *rollup.Snapshot, id spend.SourceID, w spend.Window) map[spend.Day]spend.Statement {
+	prev := make(map[spend.Day]spend.Statement, w.Days())
+	for d := w.From; d < w.To; d++ {
+		if st, ok := snap.Statement(id, d); ok {
+			prev[d] = st
+		}
+	}
+	return prev
+}
+
+// suspicious reports whether a walk that found nothing at all covers days that
+// had something.
+func suspicious(prev map[spend.Day]spend.Statement, got []spend.Statement) bool {
+	for _, st := range got {
+		if !st.Empty() {
+			return false
+		}
+	}
+	for _, st := range prev {
+		if !st.Empty() {
+			return true
+		}
+	}
+	return false
+}
+
+// hold counts one more suspicious walk of w that started at start. release is
+// set when it has been seen often and long enough to be believed. A hold of a
+// window that has nothing in common with w was another month's and starts anew.
+func hold(h store.Hold, w spend.Window, start time.Time) (next store.Hold, release bool) {
+	if h.Count == 0 || h.Window.To <= w.From || w.To <= h.Window.From {
+		return store.Hold{Window: w, Count: 1, First: start, Last: start}, false
+	}
+	h.Window, h.Last = w, start
+	h.Count++
+	return h, h.Count >= holdWalks && start.Sub(h.First) >= holdSpan
+}
+
+// withHold returns st with the hold of one kind of window set; the map is a copy.
+func withHold(st store.State, kind string, h store.Hold) store.State {
+	m := maps.Clone(st.Holds)
+	if m == nil {
+		m = map[string]store.Hold{}
+	}
+	m[kind] = h
+	st.Holds = m
+	return st
+}
+
+// withoutHold returns st without the hold of one kind of window.
+func withoutHold(st store.State, kind string) store.State {
+	if _, ok := st.Holds[kind]; !ok {
+		return st
+	}
+	m := maps.Clone(st.Holds)
+	delete(m, kind)
+	st.Holds = m
+	return st
+}
+
+// dataThrough is how far the money of a source reaches after a walk that reached
+// the present (contract section 2): the start of the walk if it brought a bucket
+// for the UTC day on which it started, an empty one counts; else the end of the
+// newest bucket; without any bucket nothing new is known. got holds only days
+// that a bucket came for.
+func dataThrough(was time.Time, w spend.Window, start time.Time, got []spend.Statement) time.Time {
+	if !reachesPresent(w, start) || len(got) == 0 {
+		return was
+	}
+	newest := got[len(got)-1].Day
+	if newest >= spend.DayOf(start) {
+		return start
+	}
+	return (newest + 1).Time()
+}
+
+// revisions compares the days that had ended when the walk started with what was
+// said about them before. A day counts as closed only if the earlier statement
+// was read after its end: until then a growing total is spending, not revision.
+func revisions(
+	prev map[spend.Day]spend.Statement, now []spend.Statement, start time.Time,
+) (up, down spend.Money) {
+	for _, st := range now {
+		end := (st.Day + 1).Time()
+		before, ok := prev[st.Day]
+		if !ok || end.After(start) || before.ReadAt.Before(end) {
+			continue
+		}
+		switch diff := usd(st).Sub(usd(before)); diff.Sign() {
+		case 1:
+			up = up.Add(diff)
+		case -1:
+			down = down.Sub(diff)
+		}
+	}
+	return up, down
+}
+
+// usd is the money of one statement that takes part in sums.
+func usd(st spend.Statement) spend.Money {
+	var sum spend.Money
+	for _, c := range st.Charges {
+		if c.Currency == spend.USD {
+			sum = sum.Add(c.Cost())
+		}
+	}
+	return sum
+}
+
+// appliedOutcome is the outcome of a walk that changed the ledger.
+func appliedOutcome(got []spend.Statement) spend.Outcome {
+	for _, st := range got {
+		for _, c := range st.Charges {
+			if c.Currency != spend.USD {
+				return spend.Currency
+			}
+		}
+	}
+	return spend.OK
+}
