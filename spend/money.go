@@ -1,66 +1,34 @@
 package spend
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
-	"fmt"
-	"math/big"
 	"strconv"
-	"strings"
 )
 
-// Money is an exact decimal amount. The zero Money is 0. (First, slow
-// representation: the fixed 128-bit one replaces it behind the same methods.)
+// Money is an exact decimal amount of one currency. The zero Money is 0. Nothing
+// that it does rounds, except QuoRound and Float64, which say so.
+//
+// Amounts of at most 24 decimals and below 1.7e14 have a fixed form that needs no
+// memory of its own; any other amount is kept in full behind a pointer. Every
+// amount has exactly one form, yet compare with Equal or Cmp, not with ==. A Money
+// is immutable and safe for concurrent use. Why this and not a library:
+// docs/decisions/0001-money.md.
 type Money struct {
-	coef  *big.Int
-	scale int
+	fix Fixed
+	big *bigDecimal // nil for the fixed form; then fix is 0
 }
 
-// Errors of ParseMoney.
+// Errors of ParseMoney and of the decoders.
 var (
+	// ErrMoneySyntax: the text is not a JSON number.
 	ErrMoneySyntax = errors.New("not a decimal number")
-	ErrMoneyRange  = errors.New("amount out of range")
+	// ErrMoneyRange: a number, but absurdly large, small or long.
+	ErrMoneyRange = errors.New("amount out of range")
+	// ErrMoneyBinary: the bytes were not written by AppendBinary.
+	ErrMoneyBinary = errors.New("damaged binary amount")
 )
-
-// ParseMoney reads a JSON number or the same spelling from a string.
-func ParseMoney(s string) (Money, error) {
-	mant, exp := s, 0
-	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		e, err := strconv.Atoi(s[i+1:])
-		if err != nil {
-			return Money{}, fmt.Errorf("%q: %w", s, ErrMoneySyntax)
-		}
-		mant, exp = s[:i], e
-	}
-	scale := 0
-	if i := strings.IndexByte(mant, '.'); i >= 0 {
-		scale = len(mant) - i - 1
-		mant = mant[:i] + mant[i+1:]
-	}
-	c, ok := new(big.Int).SetString(mant, 10)
-	if !ok || strings.ContainsAny(mant, "_+") {
-		return Money{}, fmt.Errorf("%q: %w", s, ErrMoneySyntax)
-	}
-	if c.Sign() == 0 {
-		return Money{}, nil
-	}
-	return norm(c, scale-exp), nil
-}
-
-func norm(c *big.Int, scale int) Money {
-	ten := big.NewInt(10)
-	for scale < 0 {
-		c = new(big.Int).Mul(c, ten)
-		scale++
-	}
-	for scale > 0 {
-		q, r := new(big.Int).QuoRem(c, ten, new(big.Int))
-		if r.Sign() != 0 {
-			break
-		}
-		c, scale = q, scale-1
-	}
-	return Money{c, scale}
-}
 
 // MustMoney is ParseMoney for literals; it panics on an error.
 func MustMoney(s string) Money {
@@ -71,103 +39,148 @@ func MustMoney(s string) Money {
 	return m
 }
 
-func (m Money) at(scale int) *big.Int {
-	if m.coef == nil {
-		return new(big.Int)
-	}
-	p := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale-m.scale)), nil)
-	return p.Mul(p, m.coef)
-}
-
 // Add returns m+o.
 func (m Money) Add(o Money) Money {
-	s := max(m.scale, o.scale)
-	return norm(new(big.Int).Add(m.at(s), o.at(s)), s)
+	if m.big == nil && o.big == nil {
+		if sum, ok := m.fix.Add(o.fix); ok {
+			return Money{fix: sum}
+		}
+	}
+	return addBig(m, o)
 }
 
 // Sub returns m-o.
 func (m Money) Sub(o Money) Money { return m.Add(o.Neg()) }
 
 // Neg returns -m.
-func (m Money) Neg() Money { return Money{new(big.Int).Neg(m.at(m.scale)), m.scale} }
+func (m Money) Neg() Money {
+	if m.big == nil {
+		u, neg := m.fix.abs()
+		if f, ok := u.fixed(!neg); ok {
+			return Money{fix: f}
+		}
+	}
+	return negBig(m)
+}
 
-// Cmp returns -1, 0 or 1.
-func (m Money) Cmp(o Money) int { return m.Sub(o).Sign() }
+// Cmp returns -1 if m is less than o, 0 if they are equal and 1 if m is greater.
+func (m Money) Cmp(o Money) int {
+	if m.big != nil || o.big != nil {
+		return cmpBig(m, o)
+	}
+	switch a, b := m.fix, o.fix; {
+	case a == b:
+		return 0
+	case a.Hi < b.Hi || a.Hi == b.Hi && a.Lo < b.Lo:
+		return -1
+	default:
+		return 1
+	}
+}
 
 // Equal reports whether both are the same amount.
-func (m Money) Equal(o Money) bool { return m.Cmp(o) == 0 }
+func (m Money) Equal(o Money) bool {
+	if m.big == nil || o.big == nil {
+		return m.big == o.big && m.fix == o.fix // one form per amount
+	}
+	return cmpBig(m, o) == 0
+}
 
 // Sign returns -1, 0 or 1.
-func (m Money) Sign() int { return m.at(m.scale).Sign() }
+func (m Money) Sign() int {
+	switch {
+	case m.big != nil:
+		return m.big.coef.Sign()
+	case m.fix.Hi < 0:
+		return -1
+	case m.fix.IsZero():
+		return 0
+	default:
+		return 1
+	}
+}
 
 // IsZero reports whether the amount is 0.
 func (m Money) IsZero() bool { return m.Sign() == 0 }
 
-// Shift returns m times 10 to the power n; Shift(-2) turns cents into dollars.
-func (m Money) Shift(n int) Money { return norm(m.at(m.scale), m.scale-n) }
-
-// AppendTo appends String to b.
-func (m Money) AppendTo(b []byte) []byte { return append(b, m.String()...) }
-
-// String returns plain decimal notation with every digit, no exponent and no trailing zeros.
-func (m Money) String() string {
-	s := m.at(m.scale).String()
-	if m.scale <= 0 {
-		return s
+// Shift returns m times 10 to the power n, exactly; Shift(-2) turns cents into
+// dollars. n is the program's choice, never a provider's: the result has about as
+// many digits more as n says.
+func (m Money) Shift(n int) Money {
+	if m.big == nil {
+		if f, ok := m.fix.shift(n); ok {
+			return Money{fix: f}
+		}
 	}
-	neg := strings.HasPrefix(s, "-")
-	s = strings.TrimPrefix(s, "-")
-	for len(s) <= m.scale {
-		s = "0" + s
-	}
-	s = s[:len(s)-m.scale] + "." + s[len(s)-m.scale:]
-	if neg {
-		s = "-" + s
-	}
-	return s
+	return shiftBig(m, n)
 }
 
-// Float64 returns the nearest float64: the one lossy exit, for gauges only.
+func (f Fixed) shift(n int) (Fixed, bool) {
+	u, neg := f.abs()
+	if n >= 0 {
+		up, ok := u.mulPow10(n)
+		if !ok {
+			return Fixed{}, false
+		}
+		return up.fixed(neg)
+	}
+	if n < -maxPow10 {
+		return Fixed{}, f.IsZero()
+	}
+	down, rest := u.quoRem(pow10[-n])
+	if rest != 0 {
+		return Fixed{}, false
+	}
+	return down.fixed(neg)
+}
+
+// Fixed returns the amount's fixed form, and false if it has none.
+func (m Money) Fixed() (Fixed, bool) { return m.fix, m.big == nil }
+
+// QuoRound returns m/n rounded half-even at the given number of decimals, which is
+// not negative: the one rounding operation, for means and conversions. It panics
+// if n is 0.
+func (m Money) QuoRound(n int64, places int) Money { return quoRoundBig(m, n, places) }
+
+// Float64 returns the float64 nearest to the amount, half-even: the one lossy
+// exit, for gauges only. An amount beyond float64's range becomes an infinity.
 func (m Money) Float64() float64 {
-	f, _ := strconv.ParseFloat(m.String(), 64)
+	var buf [moneyText]byte
+	f, _ := strconv.ParseFloat(string(m.AppendTo(buf[:0])), 64)
 	return f
 }
 
 // MarshalJSON writes a JSON number with every digit.
-func (m Money) MarshalJSON() ([]byte, error) { return []byte(m.String()), nil }
+func (m Money) MarshalJSON() ([]byte, error) { return m.AppendTo(nil), nil }
 
-// UnmarshalJSON reads a JSON number, or a string that holds one; null is an error.
+// UnmarshalJSON reads a JSON number, or a string that holds one; null and all
+// else is an error, which leaves m as it was.
 func (m *Money) UnmarshalJSON(b []byte) error {
-	s := string(b)
-	if u, err := strconv.Unquote(s); err == nil {
-		s = u
+	if len(b) >= 2 && b[0] == '"' {
+		if bytes.IndexByte(b, '\\') >= 0 {
+			var s string
+			if err := json.Unmarshal(b, &s); err != nil {
+				return err
+			}
+			return m.UnmarshalText([]byte(s))
+		}
+		if b[len(b)-1] == '"' {
+			b = b[1 : len(b)-1]
+		}
 	}
-	v, err := ParseMoney(s)
-	*m = v
-	return err
+	return m.UnmarshalText(b)
 }
 
 // MarshalText writes String.
-func (m Money) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+func (m Money) MarshalText() ([]byte, error) { return m.AppendTo(nil), nil }
 
-// UnmarshalText reads what ParseMoney reads.
+// UnmarshalText reads what String writes, and all that ParseMoney reads. An error
+// leaves m as it was.
 func (m *Money) UnmarshalText(b []byte) error {
-	v, err := ParseMoney(string(b))
-	*m = v
-	return err
-}
-
-// QuoRound returns m/n rounded half-even at the given number of decimals: the one
-// rounding operation, for means and conversions. It panics if n is 0.
-func (m Money) QuoRound(n int64, places int) Money {
-	s := max(m.scale, places)
-	num := m.at(s)
-	den := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s-places)), nil)
-	den.Mul(den, big.NewInt(n))
-	q, r := new(big.Int).QuoRem(num, den, new(big.Int))
-	twice := r.Lsh(r.Abs(r), 1)
-	if c := twice.CmpAbs(den); c > 0 || c == 0 && q.Bit(0) == 1 {
-		q.Add(q, big.NewInt(int64(num.Sign()*den.Sign())))
+	v, err := parseMoney(b, maxStoredDigits)
+	if err != nil {
+		return err
 	}
-	return norm(q, places)
+	*m = v
+	return nil
 }
