@@ -1,0 +1,147 @@
+package secret_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aispend/aispend/internal/secret"
+)
+
+const awkward = `sk/adm+"<é\ 0123456789==`
+
+// spellings are the forms in which a server may echo a secret.
+func spellings(s string) map[string]string {
+	quoted, _ := json.Marshal(s)
+	inner := string(quoted[1 : len(quoted)-1])
+	return map[string]string{
+		"plain":        s,
+		"query":        url.QueryEscape(s),
+		"path":         url.PathEscape(s),
+		"lower query":  strings.ToLower(url.QueryEscape("/")) + strings.ReplaceAll(url.QueryEscape(s), "%2F", "%2f"),
+		"json":         inner,
+		"json slashes": strings.ReplaceAll(inner, "/", `\/`),
+		"hex":          hex.EncodeToString([]byte(s)),
+		"upper hex":    strings.ToUpper(hex.EncodeToString([]byte(s))),
+		"base64":       base64.StdEncoding.EncodeToString([]byte(s)),
+		"base64url":    base64.RawURLEncoding.EncodeToString([]byte(s)),
+		"basic auth":   base64.StdEncoding.EncodeToString([]byte("user:" + s)),
+		"basic auth 2": base64.StdEncoding.EncodeToString([]byte("me:" + s + "\n")),
+		"basic auth 3": base64.StdEncoding.EncodeToString([]byte("root:" + s + "ab")),
+	}
+}
+
+func TestRedactFindsEverySpelling(t *testing.T) {
+	for _, text := range []string{canary, awkward} {
+		v := secret.New(text)
+		for name, form := range spellings(text) {
+			if name == "lower query" && !strings.Contains(text, "/") {
+				continue
+			}
+			in := `{"error":"bad key ` + form + `, sorry"}`
+			out, found := secret.Redact([]byte(in), nil, &secret.Value{}, v)
+			if !found || !strings.Contains(string(out), secret.Mask) {
+				t.Errorf("%s: %s became %s", name, in, out)
+				continue
+			}
+			if name == "plain" && string(out) != `{"error":"bad key <secret>, sorry"}` {
+				t.Errorf("%s became %s", in, out)
+			}
+			// Of base64 no more than the characters shared with the neighbours stay.
+			for i := 0; i+12 <= len(form); i++ {
+				if piece := form[i : i+12]; strings.Contains(string(out), piece) && strings.Contains(text, piece) {
+					t.Errorf("%s: %q survives in %s", name, piece, out)
+				}
+			}
+		}
+	}
+}
+
+func TestRedactLeavesTheRest(t *testing.T) {
+	in := []byte("nothing to see")
+	out, found := secret.Redact(in, secret.New(canary), secret.New("nothing")) // too short to look for
+	if found || &out[0] != &in[0] {
+		t.Errorf("Redact = %q, %t, want the argument itself", out, found)
+	}
+	in = []byte("a " + canary + " b " + canary)
+	keep := bytes.Clone(in)
+	out, found = secret.Redact(in, secret.New(canary))
+	if !found || string(out) != "a <secret> b <secret>" || !bytes.Equal(in, keep) {
+		t.Errorf("Redact = %q, %t; argument now %q", out, found, in)
+	}
+}
+
+func TestRedactWordsOfTokenFile(t *testing.T) {
+	tokens := secret.New("old-token-123\nnew-token-456")
+	if got := secret.NewRedactor(tokens).String("got new-token-456"); got != "got <secret>" {
+		t.Errorf("String = %q", got)
+	}
+	key := secret.New(`{"type": "service_account"}`)
+	const plain = `no "service_account" here`
+	if got := secret.NewRedactor(key).String(plain); got != plain {
+		t.Errorf("String = %q, want it unchanged", got)
+	}
+}
+
+func TestRedactorRemembersRotatedKeys(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first-key-1")
+	r := secret.NewRedactor(secret.FromFile(path))
+	write("second-key-2\n")
+	const in = "first-key-1, second-key-2"
+	if got := r.String(in); got != "<secret>, <secret>" {
+		t.Errorf("after the rotation: %q", got)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.String(in); got != "<secret>, <secret>" {
+		t.Errorf("after the removal: %q", got)
+	}
+}
+
+// A secret that the mask could make up anew is blotted out all the same.
+func TestRedactPerverseSecrets(t *testing.T) {
+	for _, s := range []string{"xxxxxxx<", "secret>yyyy", "<secret><secret>", "<secret>x"} {
+		for _, in := range []string{s, s + s, s[:7] + s, s + s[1:], s[:len(s)-1] + s + s[1:]} {
+			if out, _ := secret.Redact([]byte(in), secret.New(s)); strings.Contains(string(out), s) {
+				t.Errorf("%q survives in %q", s, out)
+			}
+		}
+	}
+}
+
+func FuzzRedact(f *testing.F) {
+	f.Add("before ", canary, " after", uint8(0))
+	f.Add("", awkward, "", uint8(4))
+	f.Add("aaaaaaa", "aaaaaaaa", "aaa", uint8(9))
+	f.Add("xxxxxxx", "xxxxxxx<", "", uint8(0))
+	f.Fuzz(func(t *testing.T, before, text, after string, form uint8) {
+		text = strings.TrimSpace(text)
+		if len(text) < secret.MinRedact || text == secret.Mask {
+			t.Skip()
+		}
+		forms := []string{
+			text, url.QueryEscape(text), url.PathEscape(text), hex.EncodeToString([]byte(text)),
+			base64.StdEncoding.EncodeToString([]byte(before + text + after)),
+			base64.RawURLEncoding.EncodeToString([]byte(before + text + after)),
+		}
+		echo := forms[int(form)%len(forms)]
+		out, found := secret.Redact([]byte(before+echo+after), secret.New(text))
+		if !found || bytes.Contains(out, []byte(text)) || strings.Contains(string(out), echo) && echo != secret.Mask {
+			t.Fatalf("%q in %q: found = %t, result %q", text, before+echo+after, found, out)
+		}
+	})
+}
