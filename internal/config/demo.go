@@ -1,0 +1,58 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"text/template"
+	"time"
+
+	"github.com/aispend/aispend/providers"
+)
+
+// DemoOptions is what `aispend demo` knows about its own simulators. All fields
+// but Caps and Interval are required.
+type DemoOptions struct {
+	OpenAIURL    string // base_url of the simulated API, on loopback
+	OpenAIKey    string
+	AnthropicURL string
+	AnthropicKey string
+	AdminToken   string        // printed once by the demo
+	Interval     time.Duration // between pulls; 0 means 15s
+	// Caps are close to the simulated spend; the simulated world knows it.
+	Caps  []Cap
+	Types map[string]providers.Type
+}
+
+// demoTemplate is the demo's configuration, written as a user would write it.
+const demoTemplate = `
+ingest: {interval: {{.Interval}}, lookback: 7d, initial_history: 90d, timeout: 1m}
+metrics: {by_project: true}
+web: {admin_token: {{q .AdminToken}}}
+providers:
+  - {type: openai, account: demo, base_url: {{q .OpenAIURL}}, api_key: {{q .OpenAIKey}}}
+  - {type: anthropic, account: demo, base_url: {{q .AnthropicURL}}, api_key: {{q .AnthropicKey}}}
+hard_cap: {dry_run: true}
+`
+
+// Demo returns the configuration of `aispend demo`: everything is in memory, no
+// file and no environment variable is read, and nothing is sent anywhere.
+func Demo(o DemoOptions) (*Config, error) {
+	t, err := template.New("demo").Funcs(template.FuncMap{"q": strconv.Quote}).Parse(demoTemplate)
+	if err != nil {
+		return nil, fmt.Errorf("parsing the demo's configuration: %w", err)
+	}
+	if o.Interval == 0 {
+		o.Interval = 15 * time.Second
+	}
+	var text bytes.Buffer
+	if err := t.Execute(&text, o); err != nil {
+		return nil, fmt.Errorf("writing the demo's configuration: %w", err)
+	}
+	loaded, err := Parse("demo", text.Bytes(), o.Types)
+	if err != nil {
+		return nil, fmt.Errorf("checking the demo's configuration: %w", err)
+	}
+	loaded.Config.Caps = o.Caps
+	return loaded.Config, nil
+}
