@@ -27,6 +27,9 @@ type RecomputeReport struct {
 	DryRun bool
 	// Sources were replayed, from Pulls of their pulls, over Days of their days.
 	Sources, Pulls, Days int
+	// Kept counts the days of the ledger that stay as they are because no pull of
+	// theirs can be replayed.
+	Kept int
 	// Changed counts the days whose statement differs from the ledger's.
 	Changed int
 	// Changes is the difference, sorted by provider, model, day and currency. Days
@@ -72,7 +75,7 @@ func (r *Runner) Recompute(ctx context.Context, req RecomputeRequest) (Recompute
 		if req.Provider != "" && rec.ID.Provider != req.Provider {
 			continue
 		}
-		if err := p.source(ctx, rec.ID); err != nil {
+		if err := p.source(ctx, rec.ID, rec.State); err != nil {
 			return p.report, fmt.Errorf("recomputing %s: %w", rec.ID, err)
 		}
 	}
@@ -95,7 +98,7 @@ type changeKey struct {
 }
 
 // source replays one source, shut off from its pulls.
-func (p *replay) source(ctx context.Context, id spend.SourceID) error {
+func (p *replay) source(ctx context.Context, id spend.SourceID, st store.State) error {
 	newDecoder, lock := p.parts(id)
 	if newDecoder == nil {
 		p.problem(id, "no decoder: this build or configuration does not know the source")
@@ -112,6 +115,7 @@ func (p *replay) source(ctx context.Context, id spend.SourceID) error {
 	if err != nil {
 		return err
 	}
+	// Days are done when their newest whole pull was found: replayed (true) or not.
 	done := map[spend.Day]bool{}
 	for _, pull := range pulls {
 		todo := p.todo(pull.Window, done)
@@ -119,6 +123,7 @@ func (p *replay) source(ctx context.Context, id spend.SourceID) error {
 			continue
 		}
 		days, err := p.decode(ctx, pull, newDecoder, todo)
+		replayed := err == nil
 		switch {
 		case errors.Is(err, store.ErrPagesMissing):
 			continue // an older pull may be whole
@@ -138,10 +143,22 @@ func (p *replay) source(ctx context.Context, id spend.SourceID) error {
 			}
 		}
 		for _, d := range todo {
-			done[d] = true
+			done[d] = replayed
 		}
 	}
+	p.countKept(id, st, done)
 	return nil
+}
+
+// countKept counts the requested days of the ledger that were not replayed.
+func (p *replay) countKept(id spend.SourceID, st store.State, done map[spend.Day]bool) {
+	snap := p.runner.opts.Book.Snapshot()
+	held := spend.Window{From: st.CoveredFrom, To: spend.DayOf(p.runner.opts.Now()) + 1}
+	for _, d := range p.todo(held, nil) {
+		if _, known := snap.Statement(id, d); known && !done[d] {
+			p.report.Kept++
+		}
+	}
 }
 
 // errUnreadable marks pages that are there and that the decoder refuses.
@@ -189,7 +206,7 @@ func (p *replay) todo(w spend.Window, done map[spend.Day]bool) []spend.Day {
 	}
 	var out []spend.Day
 	for d := w.From; d < w.To; d++ {
-		if !done[d] {
+		if _, found := done[d]; !found {
 			out = append(out, d)
 		}
 	}

@@ -1,0 +1,159 @@
+package ingest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/aispend/aispend/spend"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+const quarter = 15 * time.Minute
+
+// fixed is a Rand: 0.5 is no jitter, 0 and 0.999 are its ends.
+func fixed(f float64) func() float64 { return func() float64 { return f } }
+
+func both() []Step { return []Step{{Kind: KindCurrent}, {Kind: KindHistory}} }
+
+func TestAgendaWaitsAfterFailures(t *testing.T) {
+	tests := []struct {
+		name       string
+		outcome    spend.Outcome
+		interval   time.Duration
+		failures   int
+		retryAfter time.Duration
+		want       time.Duration // without jitter
+	}{
+		{"first server error", spend.Server, quarter, 1, 0, time.Minute},
+		{"third network error", spend.Network, quarter, 3, 0, 4 * time.Minute},
+		{"backoff ends at the interval", spend.Timeout, quarter, 9, 0, quarter},
+		{"backoff never overflows", spend.Timeout, quarter, 900, 0, quarter},
+		{"a short interval bounds the first wait", spend.Server, 20 * time.Second, 1, 0, 20 * time.Second},
+		{"retry-after is the least", spend.RateLimited, quarter, 1, 20 * time.Minute, 20 * time.Minute},
+		{"retry-after below the backoff", spend.RateLimited, quarter, 1, 5 * time.Second, time.Minute},
+		{"absurd retry-after", spend.RateLimited, quarter, 1, 240 * time.Hour, time.Hour},
+		{"no space: try soon", spend.StoreFailed, quarter, 1, 0, time.Minute},
+		{"refused key waits for the interval", spend.Auth, quarter, 1, 0, quarter},
+		{"missing permission", spend.Permission, quarter, 1, 0, quarter},
+		{"wrong address", spend.NotFound, quarter, 1, 0, quarter},
+		{"nonsense waits for the interval", spend.Schema, quarter, 1, 0, quarter},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			rnd := fixed(0) // backoff is only ever shortened by jitter
+			if !heals(tt.outcome) {
+				rnd = fixed(0.5)
+			}
+			a := newAgenda(noon, time.Time{}, time.Time{}, tt.interval, rnd)
+			for range tt.failures {
+				a.ended(KindCurrent, noon, noon, tt.outcome, tt.retryAfter)
+			}
+			for _, kind := range []string{KindCurrent, KindHistory} {
+				if got := a.at(kind).Sub(noon); got != tt.want {
+					t.Errorf("%s may run after %s, want %s", kind, got, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestAgendaJitterStaysInItsBounds(t *testing.T) {
+	for _, tt := range []struct {
+		rnd                float64
+		interval, backsOff time.Duration
+	}{
+		{0, 13*time.Minute + 30*time.Second, time.Minute},
+		{0.5, 15 * time.Minute, 52*time.Second + 500*time.Millisecond},
+		{1, 16*time.Minute + 30*time.Second, 45 * time.Second},
+	} {
+		a := newAgenda(noon, time.Time{}, time.Time{}, quarter, fixed(tt.rnd))
+		a.ended(KindCurrent, noon, noon.Add(time.Second), spend.OK, 0)
+		if got := a.at(KindCurrent).Sub(noon); got != tt.interval {
+			t.Errorf("rand %v: next pull after %s, want %s", tt.rnd, got, tt.interval)
+		}
+		a.ended(KindCurrent, noon, noon, spend.Server, 0)
+		if got := a.rest.Sub(noon); got != tt.backsOff {
+			t.Errorf("rand %v: backoff %s, want %s", tt.rnd, got, tt.backsOff)
+		}
+	}
+}
+
+func TestAgendaStart(t *testing.T) {
+	tests := []struct {
+		name                  string
+		lastApplied, failedAt time.Time
+		interval              time.Duration
+		rnd                   float64
+		current, history      time.Duration
+	}{
+		{"never read: at once", time.Time{}, time.Time{}, quarter, 0, 0, 0},
+		{"never read: a second at most", time.Time{}, time.Time{}, quarter, 1, time.Second, time.Second},
+		{"restart keeps the interval", noon.Add(-5 * time.Minute), time.Time{}, quarter, 0.5, 10 * time.Minute, 2500 * time.Millisecond},
+		{"overdue: at once, spread over five seconds", noon.Add(-time.Hour), time.Time{}, quarter, 1, 5 * time.Second, 5 * time.Second},
+		{"a short interval spreads less", noon.Add(-time.Hour), time.Time{}, 10 * time.Second, 1, time.Second, time.Second},
+		{"a clock that went back", noon.Add(100 * time.Hour), time.Time{}, quarter, 0.5, quarter, 2500 * time.Millisecond},
+		{"crash loop: not sooner than the backoff", time.Time{}, noon.Add(-10 * time.Second), quarter, 0, 50 * time.Second, 50 * time.Second},
+		{"old failure", time.Time{}, noon.Add(-10 * time.Hour), quarter, 0, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAgenda(noon, tt.lastApplied, tt.failedAt, tt.interval, fixed(tt.rnd))
+			if got := a.at(KindCurrent).Sub(noon); got != tt.current {
+				t.Errorf("current after %s, want %s", got, tt.current)
+			}
+			if got := a.at(KindHistory).Sub(noon); got != tt.history {
+				t.Errorf("history after %s, want %s", got, tt.history)
+			}
+		})
+	}
+}
+
+// TestAgendaPresentBeforeHistory: history fills the pauses of the present, and
+// its failures never delay the present.
+func TestAgendaPresentBeforeHistory(t *testing.T) {
+	a := newAgenda(noon, time.Time{}, time.Time{}, quarter, fixed(0.5))
+	a.rest, a.currentDue = noon, noon
+	if s, at := a.next(noon, both()); s.Kind != KindCurrent || !at.Equal(noon) {
+		t.Fatalf("first step %s at %s", s.Kind, at)
+	}
+	a.ended(KindCurrent, noon, noon, spend.OK, 0)
+	if s, at := a.next(noon, both()); s.Kind != KindHistory || at.After(noon) {
+		t.Fatalf("second step %s at %s, want history now", s.Kind, at)
+	}
+	for range 20 {
+		a.ended(KindHistory, noon, noon.Add(quarter-time.Second), spend.Server, 0)
+	}
+	if s, at := a.next(noon.Add(quarter), both()); s.Kind != KindCurrent || !at.Equal(noon.Add(quarter)) {
+		t.Fatalf("after failures of history: %s at %s, want the present on its interval", s.Kind, at)
+	}
+}
+
+func TestAgendaOneLimitRestsTheWholeSource(t *testing.T) {
+	a := newAgenda(noon, time.Time{}, time.Time{}, quarter, fixed(0.5))
+	a.ended(KindHistory, noon, noon, spend.RateLimited, 30*time.Minute)
+	a.wake(noon.Add(time.Minute))
+	if _, at := a.next(noon, both()); !at.Equal(noon.Add(30 * time.Minute)) {
+		t.Errorf("somebody asked during the provider's rest: next at %s", at)
+	}
+}
+
+func TestAgendaWakeEndsARefusal(t *testing.T) {
+	a := newAgenda(noon, time.Time{}, time.Time{}, quarter, fixed(0.5))
+	a.ended(KindCurrent, noon, noon, spend.Auth, 0)
+	if !a.refused {
+		t.Fatal("a refused key is not noticed")
+	}
+	a.wake(noon.Add(time.Minute))
+	if s, at := a.next(noon.Add(time.Minute), both()); s.Kind != KindCurrent || at.After(noon.Add(time.Minute)) {
+		t.Errorf("with a new key: %s at %s", s.Kind, at)
+	}
+}
+
+func TestAgendaHeldWindowIsLookedAtAgainAfterTheInterval(t *testing.T) {
+	a := newAgenda(noon, time.Time{}, time.Time{}, quarter, fixed(0.5))
+	a.ended(KindPreviousMonth, noon, noon, spend.Held, 0)
+	if got := a.at(KindPreviousMonth).Sub(noon); got != quarter {
+		t.Errorf("held month read again after %s, want %s", got, quarter)
+	}
+}
