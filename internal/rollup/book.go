@@ -11,14 +11,15 @@ import (
 // Book holds the current Snapshot. Readers take it without a lock; writers queue
 // up behind each other.
 type Book struct {
-	mu   sync.Mutex // one Update at a time
-	snap atomic.Pointer[Snapshot]
+	mu    sync.Mutex // one Update at a time
+	names *names     // of every part that a Tx makes
+	snap  atomic.Pointer[Snapshot]
 }
 
 // NewBook returns an empty book at version 0.
 func NewBook() *Book {
-	b := &Book{}
-	b.snap.Store(&Snapshot{})
+	b := &Book{names: newNames()}
+	b.snap.Store(&Snapshot{names: b.names.view()})
 	return b
 }
 
@@ -32,21 +33,24 @@ func (b *Book) Snapshot() *Snapshot { return b.snap.Load() }
 func (b *Book) Update(fn func(*Tx)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	tx := newTx(b.snap.Load())
+	tx := newTx(b.snap.Load(), b.names)
 	fn(tx)
+	b.names = tx.names
 	b.snap.Store(tx.snapshot())
 }
 
 // Tx changes the ledger inside Update. It is used by one goroutine.
 type Tx struct {
 	base    *Snapshot
+	names   *names
 	sources map[spend.SourceID]*source
 	owned   map[*source]bool // copied or made by this Tx, hence free to change
 }
 
-func newTx(base *Snapshot) *Tx {
+func newTx(base *Snapshot, n *names) *Tx {
 	tx := &Tx{
 		base:    base,
+		names:   n,
 		sources: make(map[spend.SourceID]*source, len(base.sources)+1),
 		owned:   map[*source]bool{},
 	}
@@ -61,7 +65,7 @@ func newTx(base *Snapshot) *Tx {
 func (tx *Tx) Replace(id spend.SourceID, stmts []spend.Statement) {
 	s := tx.own(id)
 	for _, st := range stmts {
-		s.set(st.Day, newPart(st))
+		s.set(st.Day, newPart(st, tx.names))
 	}
 }
 
@@ -71,12 +75,12 @@ func (tx *Tx) Replace(id spend.SourceID, stmts []spend.Statement) {
 func (tx *Tx) ReplaceWindow(id spend.SourceID, w spend.Window, readAt time.Time, stmts []spend.Statement) {
 	s := tx.own(id)
 	for d := w.From; d < w.To; d++ {
-		s.set(d, newPart(spend.Statement{Day: d, ReadAt: readAt}))
+		s.set(d, &part{readAt: readAt})
 	}
 	for _, st := range stmts {
 		if w.Contains(st.Day) {
 			st.ReadAt = readAt
-			s.set(st.Day, newPart(st))
+			s.set(st.Day, newPart(st, tx.names))
 		}
 	}
 }
@@ -118,15 +122,6 @@ func (tx *Tx) renameSource(id spend.SourceID, to string) {
 		moved.retired = kept.retired
 	}
 	tx.sources[moved.id] = moved
-}
-
-// ForgetBefore drops every statement of a day before d. Sources stay known.
-func (tx *Tx) ForgetBefore(d spend.Day) {
-	for id, s := range tx.sources {
-		if len(s.days) > 0 && s.days[0] < d {
-			tx.own(id).forgetBefore(d)
-		}
-	}
 }
 
 // own returns the source, made or copied so that this Tx may change it.

@@ -38,7 +38,7 @@ func (s *Snapshot) ExpectedDaily(provider string, today spend.Day) (spend.Money,
 				return spend.Money{}, false
 			}
 			if p != nil {
-				sum = sum.Add(p.usd())
+				sum = sum.Add(p.total.cost())
 			}
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -17,23 +16,30 @@ var ErrBadQuery = errors.New("bad query")
 // Query answers q. Rows are sorted by the fields grouped by, in the order of
 // GroupBy. A zero bound of the window is open. Costs and usage that fall into one
 // group share its row; usage has no item. The error says what is wrong with q.
+//
+// The sources that feed the selection are those of the provider and account asked
+// for: a model or project may turn up in any of them.
 func (s *Snapshot) Query(q Query) (Result, error) {
 	if err := q.check(); err != nil {
 		return Result{}, err
 	}
-	r := run{q: q, groups: map[groupKey]*Row{}, apart: map[Unconverted]spend.Money{}}
-	through := map[spend.SourceID]time.Time{}
+	r := newRun(s, q)
+	res := Result{DataThrough: map[spend.SourceID]time.Time{}}
 	for _, src := range s.sources {
-		if !q.selects(src.id) {
-			continue
-		}
-		through[src.id] = src.through
-		from, to := src.within(q.Window)
-		for i := from; i < to; i++ {
-			r.part(src.id, src.days[i], src.parts[i])
+		if q.selects(src.id) {
+			res.DataThrough[src.id] = src.through
+			r.collect(src)
 		}
 	}
-	return Result{Rows: r.rows(), Totals: r.totals, Unconverted: r.unconverted(), DataThrough: through}, nil
+	if r.possible {
+		r.addUp()
+	}
+	var total sums
+	for i := range r.slots {
+		total.add(&r.slots[i].sums)
+	}
+	res.Rows, res.Totals, res.Unconverted = r.rows(), total.row(), r.unconverted()
+	return res, nil
 }
 
 func (q Query) check() error {
@@ -57,147 +63,195 @@ func (q Query) selects(id spend.SourceID) bool {
 	return (q.Provider == "" || q.Provider == id.Provider) && (q.Account == "" || q.Account == id.Account)
 }
 
-type groupKey struct {
-	provider, model, project, account, source, item string
-	day                                             spend.Day
-	month                                           string
-}
-
+// run is the work on one query. What a day part as a whole decides of the group
+// (provider, account, source, day, month) is settled once per part; only model,
+// project and item are looked at row by row.
 type run struct {
-	q      Query
-	groups map[groupKey]*Row
-	totals Row
+	q     Query
+	names view
+
+	byModel, byProject, byItem bool
+	// Filters as ids; everything is selected where the flag is not set. possible is
+	// false if a name asked for does not exist.
+	onModel, onProject bool
+	model, project     uint32
+	possible           bool
+
+	outer  []outerKey // numbered as they turn up
+	number map[outerKey]int
+	parts  []partOf
+	slots  []slot
+	lookup slotTable
 	apart  map[Unconverted]spend.Money // keys without Cost
 }
 
-func (r *run) part(id spend.SourceID, day spend.Day, p *part) {
-	for _, c := range p.charges {
-		if r.skips(c.ModelLabel(), c.Project) {
-			continue
-		}
-		if c.Currency != spend.USD {
-			k := Unconverted{Provider: id.Provider, Account: id.Account, Source: id.Source, Currency: c.Currency}
-			r.apart[k] = r.apart[k].Add(c.Cost())
-			continue
-		}
-		r.group(id, day, c.ModelLabel(), c.Project, c.Item).addCharge(c)
-		r.totals.addCharge(c)
+// outerKey is the part of a group's key that a whole day part shares.
+type outerKey struct {
+	provider, account, source string
+	day, month                spend.Day // month as its first day
+}
+
+// partOf is a selected day part with the number of its outer key.
+type partOf struct {
+	outer  int
+	source *source
+	part   *part
+}
+
+// slot is one group.
+type slot struct {
+	outer                int
+	model, project, item uint32 // 0 where not grouped by
+	sums
+}
+
+func newRun(s *Snapshot, q Query) *run {
+	r := &run{
+		q: q, names: s.names, possible: true,
+		number: map[outerKey]int{}, apart: map[Unconverted]spend.Money{},
 	}
-	for _, u := range p.usage {
-		if r.skips(u.ModelLabel(), u.Project) {
-			continue
+	r.byModel = slices.Contains(q.GroupBy, ByModel)
+	r.byProject = slices.Contains(q.GroupBy, ByProject)
+	r.byItem = slices.Contains(q.GroupBy, ByItem)
+	r.onModel, r.model = r.filter(q.Model, s.names.models)
+	r.onProject, r.project = r.filter(q.Project, s.names.projects)
+	return r
+}
+
+func (r *run) filter(name string, list []string) (on bool, id uint32) {
+	if name == "" {
+		return false, 0
+	}
+	i := slices.Index(list, name)
+	if i < 0 {
+		r.possible = false
+		return true, 0
+	}
+	return true, uint32(i)
+}
+
+// collect notes the source's parts that lie in the window.
+func (r *run) collect(src *source) {
+	from, to := src.within(r.q.Window)
+	for i := from; i < to; i++ {
+		k := r.outerKey(src.id, src.days[i])
+		n, ok := r.number[k]
+		if !ok {
+			n = len(r.outer)
+			r.number[k] = n
+			r.outer = append(r.outer, k)
 		}
-		r.group(id, day, u.ModelLabel(), u.Project, "").addUsage(u)
-		r.totals.addUsage(u)
+		r.parts = append(r.parts, partOf{n, src, src.parts[i]})
 	}
 }
 
-func (r *run) skips(model, project string) bool {
-	return r.q.Model != "" && r.q.Model != model || r.q.Project != "" && r.q.Project != project
-}
-
-func (r *run) group(id spend.SourceID, day spend.Day, model, project, item string) *Row {
-	var k groupKey
+func (r *run) outerKey(id spend.SourceID, day spend.Day) (k outerKey) {
 	for _, d := range r.q.GroupBy {
 		switch d {
 		case ByProvider:
 			k.provider = id.Provider
-		case ByModel:
-			k.model = model
-		case ByDay:
-			k.day = day
-		case ByMonth:
-			k.month = day.String()[:len("YYYY-MM")]
-			if k.day == 0 {
-				k.day = day.MonthStart()
-			}
-		case ByProject:
-			k.project = project
 		case ByAccount:
 			k.account = id.Account
 		case BySource:
 			k.source = id.Source
-		case ByItem:
-			k.item = item
-		}
-	}
-	if slices.Contains(r.q.GroupBy, ByDay) {
-		k.day = day
-	}
-	row, ok := r.groups[k]
-	if !ok {
-		row = &Row{
-			Provider: k.provider, Model: k.model, Project: k.project, Account: k.account,
-			Source: k.source, Item: k.item, Day: k.day, Month: k.month,
-		}
-		r.groups[k] = row
-	}
-	return row
-}
-
-func (row *Row) addCharge(c spend.Charge) {
-	row.HasCost = true
-	row.Gross = row.Gross.Add(c.Gross)
-	row.Credits = row.Credits.Add(c.Credits)
-	row.Cost = row.Cost.Add(c.Cost())
-	if c.Model == "" {
-		row.Unattributed = row.Unattributed.Add(c.Cost())
-	}
-}
-
-func (row *Row) addUsage(u spend.Usage) {
-	row.HasUsage = true
-	row.Input += u.Input
-	row.Output += u.Output
-	row.CacheRead += u.CacheRead
-	row.CacheWrite += u.CacheWrite
-	row.Uncosted += u.Uncosted
-	if u.HasRequests {
-		row.HasRequests = true
-		row.Requests += u.Requests
-	}
-}
-
-func (r *run) rows() []Row {
-	rows := make([]Row, 0, len(r.groups))
-	for _, row := range r.groups {
-		rows = append(rows, *row)
-	}
-	slices.SortFunc(rows, func(a, b Row) int { return compareRows(r.q.GroupBy, &a, &b) })
-	return rows
-}
-
-func compareRows(dims []Dim, a, b *Row) int {
-	for _, d := range dims {
-		c := 0
-		switch d {
-		case ByProvider:
-			c = cmp.Compare(a.Provider, b.Provider)
-		case ByModel:
-			c = cmp.Compare(a.Model, b.Model)
 		case ByDay:
-			c = cmp.Compare(a.Day, b.Day)
+			k.day = day
 		case ByMonth:
-			c = cmp.Compare(a.Month, b.Month)
-		case ByProject:
-			c = cmp.Compare(a.Project, b.Project)
-		case ByAccount:
-			c = cmp.Compare(a.Account, b.Account)
-		case BySource:
-			c = cmp.Compare(a.Source, b.Source)
-		case ByItem:
-			c = cmp.Compare(a.Item, b.Item)
-		}
-		if c != 0 {
-			return c
+			k.month = day.MonthStart()
+		case ByModel, ByProject, ByItem:
 		}
 	}
-	return 0
+	return k
+}
+
+// addUp fills the slots, one outer group after the other.
+func (r *run) addUp() {
+	slices.SortStableFunc(r.parts, func(a, b partOf) int { return a.outer - b.outer })
+	r.lookup = r.newTable()
+	whole := !r.byModel && !r.byProject && !r.byItem && !r.onModel && !r.onProject
+	for i, p := range r.parts {
+		if i == 0 || p.outer != r.parts[i-1].outer {
+			r.lookup.next(len(r.slots))
+		}
+		if whole {
+			r.addWhole(p)
+		} else {
+			r.addRows(p)
+		}
+		r.setApart(p)
+	}
+}
+
+func (r *run) addWhole(p partOf) {
+	if t := &p.part.total; t.hasCost || t.hasUsage {
+		r.slot(p.outer, 0, 0, 0).add(t)
+	}
+}
+
+func (r *run) addRows(p partOf) {
+	model, project, item := p.part.columns()
+	for i, gross := range p.part.gross {
+		if r.wants(model[i], project[i]) {
+			r.slot(p.outer, model[i], project[i], item[i]).addCharge(model[i], gross.Money(), spend.Money{})
+		}
+	}
+	for _, c := range p.part.credits {
+		if i := c.row; r.wants(model[i], project[i]) {
+			r.slot(p.outer, model[i], project[i], item[i]).addCredit(model[i], c.amount.Money())
+		}
+	}
+	for _, c := range p.part.rest {
+		if c.currency == spend.USD && r.wants(c.model, c.project) {
+			r.slot(p.outer, c.model, c.project, c.item).addCharge(c.model, c.gross, c.credits)
+		}
+	}
+	for i := range p.part.usage {
+		if u := &p.part.usage[i]; r.wants(u.model, u.project) {
+			r.slot(p.outer, u.model, u.project, 0).addUsage(u.counts)
+		}
+	}
+}
+
+// setApart adds up what is in no row.
+func (r *run) setApart(p partOf) {
+	for _, c := range p.part.rest {
+		if c.currency != spend.USD && r.wants(c.model, c.project) {
+			id := p.source.id
+			k := Unconverted{Provider: id.Provider, Account: id.Account, Source: id.Source, Currency: c.currency}
+			r.apart[k] = r.apart[k].Add(c.gross).Add(c.credits)
+		}
+	}
+}
+
+// wants reports whether the filters let a row through. A row without a model is
+// found under its label.
+func (r *run) wants(model, project uint32) bool {
+	return (!r.onModel || max(model, otherModel) == r.model) && (!r.onProject || project == r.project)
+}
+
+// slot returns the group of a row of the outer group at hand.
+func (r *run) slot(outer int, model, project, item uint32) *sums {
+	if !r.byModel {
+		model = 0
+	} else if model == noModel {
+		model = otherModel
+	}
+	if !r.byProject {
+		project = 0
+	}
+	if !r.byItem {
+		item = 0
+	}
+	at, fresh := r.lookup.find(model, project, item, len(r.slots))
+	if fresh {
+		r.slots = append(r.slots, slot{outer: outer, model: model, project: project, item: item})
+	}
+	return &r.slots[at].sums
 }
 
 func (r *run) unconverted() []Unconverted {
 	var out []Unconverted
-	for k, cost := range maps.All(r.apart) {
+	for k, cost := range r.apart {
 		k.Cost = cost
 		out = append(out, k)
 	}

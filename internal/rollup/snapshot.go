@@ -12,6 +12,7 @@ import (
 // safe for concurrent use. Unchanged days are shared with older snapshots.
 type Snapshot struct {
 	version uint64
+	names   view
 	sources []*source // ascending by compareIDs
 }
 
@@ -27,7 +28,7 @@ type source struct {
 }
 
 func (tx *Tx) snapshot() *Snapshot {
-	s := &Snapshot{version: tx.base.version + 1}
+	s := &Snapshot{version: tx.base.version + 1, names: tx.names.view()}
 	for _, src := range tx.sources {
 		s.sources = append(s.sources, src)
 	}
@@ -62,7 +63,7 @@ func (s *Snapshot) Statement(id spend.SourceID, day spend.Day) (st spend.Stateme
 	if p == nil {
 		return spend.Statement{}, false
 	}
-	return p.statement(day), true
+	return p.statement(day, s.names), true
 }
 
 // DayTotal returns the USD cost that the source states for the day, and the
@@ -72,7 +73,7 @@ func (s *Snapshot) DayTotal(id spend.SourceID, day spend.Day) (usd spend.Money, 
 	if p == nil {
 		return spend.Money{}, time.Time{}, false
 	}
-	return p.usd(), p.readAt, true
+	return p.total.cost(), p.readAt, true
 }
 
 // Charges returns how many charge rows of a provider the ledger holds.
@@ -132,15 +133,6 @@ func (s *source) set(day spend.Day, p *part) {
 		s.parts = slices.Insert(s.parts, i, p)
 	}
 	s.count(p, +1)
-}
-
-func (s *source) forgetBefore(d spend.Day) {
-	n, _ := slices.BinarySearch(s.days, d)
-	for _, p := range s.parts[:n] {
-		s.count(p, -1)
-	}
-	s.days = slices.Delete(s.days, 0, n)
-	s.parts = slices.Delete(s.parts, 0, n)
 }
 
 func (s *source) count(p *part, sign int) {
