@@ -1,0 +1,217 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aispend/aispend/collector"
+	"github.com/aispend/aispend/internal/api"
+	"github.com/aispend/aispend/internal/config"
+	"github.com/aispend/aispend/internal/ingest"
+	"github.com/aispend/aispend/internal/rollup"
+	"github.com/aispend/aispend/internal/store/badger"
+	"github.com/aispend/aispend/internal/telemetry"
+	"github.com/aispend/aispend/spend"
+)
+
+// App is one running daemon. The fields above the mutex live as long as the
+// process; the generation below it is replaced by a reload.
+type App struct {
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+
+	store       *badger.Store
+	book        *rollup.Book
+	pulls       *collector.PullMetrics
+	telemetry   *telemetry.Telemetry
+	instruments ingest.Instruments
+	api         *api.Server
+
+	ready      atomic.Bool
+	lastReload atomic.Pointer[collector.Reload]
+	current    atomic.Pointer[generation]
+
+	reloading sync.Mutex
+}
+
+// Run runs the daemon until ctx ends, then stops it in order: listeners drain,
+// pulls are abandoned, the store closes. A receive from reload loads the
+// configuration anew. Errors of the configuration are *UsageError.
+//
+// This is the wiring function: it is long because the order of a start is a story
+// that should be read in one piece.
+func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) {
+	opts, err = opts.check()
+	if err != nil {
+		return err
+	}
+	a := &App{opts: opts, log: opts.Logger, started: opts.Now(), book: rollup.NewBook(), pulls: collector.NewPullMetrics()}
+	down := &teardown{log: a.log}
+	defer func() { err = errors.Join(err, down.run()) }()
+
+	loaded, err := a.load()
+	if err != nil {
+		return err
+	}
+	a.telemetry = telemetry.New()
+	a.instruments = a.telemetry.Ingest()
+	if err := a.openStore(ctx, loaded.Config, down); err != nil {
+		return err
+	}
+	gen, err := a.newGeneration(loaded)
+	if err != nil {
+		return err
+	}
+	renames, err := a.accounts(ctx, loaded.Config)
+	if err != nil {
+		return err
+	}
+	if err := a.rename(ctx, renames); err != nil {
+		return err
+	}
+	if err := a.publish(ctx); err != nil {
+		return err
+	}
+	if err := gen.runner.Prepare(ctx); err != nil {
+		return fmt.Errorf("preparing the sources: %w", err)
+	}
+	a.install(gen)
+	down.push("pulls", func(ctx context.Context) error { return a.current.Load().stop(ctx) })
+	if a.api, err = a.newAPI(); err != nil {
+		return err
+	}
+	failed, err := a.listen(loaded.Config, down)
+	if err != nil {
+		return err
+	}
+	a.warnIfOpen(loaded.Config)
+	a.startUpkeep(down)
+	gen.start()
+	a.ready.Store(true)
+	a.log.Info("ready", "sources", len(gen.sources), "config", loaded.Source)
+	return a.wait(ctx, reload, failed)
+}
+
+// wait serves reloads until ctx ends or a listener fails.
+func (a *App) wait(ctx context.Context, reload <-chan struct{}, failed <-chan error) error {
+	for {
+		select {
+		case <-ctx.Done():
+			a.ready.Store(false)
+			a.log.Info("stopping")
+			return nil
+		case err := <-failed:
+			return fmt.Errorf("serving: %w", err)
+		case <-reload:
+			// Its error is logged and on /metrics; the daemon goes on as it was.
+			_ = a.Reload(ctx)
+		}
+	}
+}
+
+// load reads the configuration and everything about it that needs no store.
+func (a *App) load() (*config.Loaded, error) {
+	loaded, err := a.opts.Load()
+	if err != nil {
+		return nil, &UsageError{Err: err}
+	}
+	if err := config.CheckWebConfig(*a.opts.Web.WebConfigFile, loaded.Config); err != nil {
+		return nil, &UsageError{Err: err}
+	}
+	for _, w := range loaded.Warnings {
+		a.log.Warn("configuration", "warning", w.String())
+	}
+	return loaded, nil
+}
+
+func (a *App) openStore(ctx context.Context, cfg *config.Config, down *teardown) error {
+	st, err := badger.Open(ctx, badger.Options{
+		Dir:              a.opts.StoragePath,
+		RawRetentionDays: config.Days(cfg.Storage.RawRetention),
+		HistoryDays:      config.Days(cfg.Storage.History),
+		Logger:           a.log.With("component", "store"),
+		Now:              a.opts.Now,
+		FreeBytes:        a.opts.FreeBytes,
+		Observe:          a.telemetry.Store().Observe,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the store in %s: %w", a.opts.StoragePath, err)
+	}
+	a.store = st
+	down.push("store", func(context.Context) error { return st.Close() })
+	return nil
+}
+
+// accounts compares the ledger's accounts with the configuration's.
+func (a *App) accounts(ctx context.Context, cfg *config.Config) ([]config.Rename, error) {
+	records, err := a.store.Sources(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the accounts of the ledger: %w", err)
+	}
+	var ids []spend.SourceID
+	for _, r := range records {
+		if r.Charges > 0 {
+			ids = append(ids, r.ID)
+		}
+	}
+	renames, err := config.AccountsCheck(ids, cfg)
+	if err != nil {
+		return nil, &UsageError{Err: err}
+	}
+	return renames, nil
+}
+
+func (a *App) rename(ctx context.Context, renames []config.Rename) error {
+	for _, r := range renames {
+		if err := a.store.Rename(ctx, r.Provider, r.From, r.To); err != nil {
+			return fmt.Errorf("renaming account %s/%s to %s: %w", r.Provider, r.From, r.To, err)
+		}
+		a.book.Update(func(tx *rollup.Tx) { tx.Rename(r.Provider, r.From, r.To) })
+		a.log.Info("account renamed", "provider", r.Provider, "from", r.From, "to", r.To)
+	}
+	return nil
+}
+
+// publish fills the book from the ledger, so that metrics are right before the
+// first pull.
+func (a *App) publish(ctx context.Context) error {
+	got, err := ingest.LoadBook(ctx, a.store, a.book)
+	if err != nil {
+		return fmt.Errorf("loading the ledger: %w", err)
+	}
+	for id, days := range got.Damaged {
+		a.log.Error("days of the ledger are damaged and will be pulled again",
+			"source", id.Source, "account", id.Account, "days", len(days), "first", days[0].String())
+	}
+	a.log.Info("ledger loaded", "sources", got.Sources, "days", got.Days)
+	return nil
+}
+
+// install makes a generation the one that everybody looks up.
+func (a *App) install(g *generation) {
+	a.markRetired(g.loaded.Config)
+	a.pulls.Retain(g.sources)
+	a.current.Store(g)
+	a.lastReload.Store(&collector.Reload{Successful: true, LastSuccess: a.opts.Now()})
+}
+
+// markRetired tells the book which accounts are pulled no more: they stay in the
+// sums and hold no freshness back.
+func (a *App) markRetired(cfg *config.Config) {
+	retired := map[config.AccountRef]bool{}
+	for _, r := range cfg.RetiredAccounts {
+		retired[r] = true
+	}
+	ids := a.book.Snapshot().Sources()
+	a.book.Update(func(tx *rollup.Tx) {
+		for _, id := range ids {
+			tx.SetRetired(id, retired[config.AccountRef{Provider: id.Provider, Account: id.Account}])
+		}
+	})
+}

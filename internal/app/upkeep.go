@@ -1,0 +1,66 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/aispend/aispend/internal/config"
+	"github.com/aispend/aispend/internal/rollup"
+	"github.com/aispend/aispend/spend"
+)
+
+const (
+	upkeepDelay    = 2 * time.Minute // after the start, which has enough to do
+	expireInterval = time.Hour
+	verifyInterval = 24 * time.Hour
+)
+
+// startUpkeep drops what has expired, hourly, and reads everything once a day to
+// find damage before somebody needs the data.
+func (a *App) startUpkeep(down *teardown) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		every(ctx, upkeepDelay, expireInterval, func() { a.expire(ctx) })
+	})
+	wg.Go(func() {
+		every(ctx, verifyInterval, verifyInterval, func() {
+			if err := a.store.Verify(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("the store is damaged, see docs/operations.md", "err", err)
+			}
+		})
+	})
+	down.push("upkeep", func(context.Context) error {
+		cancel()
+		wg.Wait()
+		return nil
+	})
+}
+
+func (a *App) expire(ctx context.Context) {
+	now := a.opts.Now()
+	if err := a.store.Expire(ctx, now); err != nil {
+		if ctx.Err() == nil {
+			a.log.Error("dropping expired data", "err", err)
+		}
+		return
+	}
+	history := config.Days(a.current.Load().loaded.Config.Storage.History)
+	a.book.Update(func(tx *rollup.Tx) { tx.ForgetBefore(spend.DayOf(now) - spend.Day(history)) })
+}
+
+// every calls f after first and then at each interval until ctx ends.
+func every(ctx context.Context, first, interval time.Duration, f func()) {
+	timer := time.NewTimer(first)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			f()
+			timer.Reset(interval)
+		}
+	}
+}
