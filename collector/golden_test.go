@@ -13,7 +13,7 @@ import (
 // world fills a fixture with one of everything the ledger can hold: two
 // providers, two accounts, rows without a model, credits, another currency,
 // projects, usage with and without requests, uncosted tokens.
-func world(t testing.TB, f *fixture) {
+func world(t tb, f *fixture) {
 	t.Helper()
 	b := f.book
 	write(b, openaiCosts, day(t, "2026-10-31"), []spend.Charge{usd("gpt-5", "proj_1", "7.25")})
@@ -54,7 +54,7 @@ func TestSpendGolden(t *testing.T) {
 }
 
 // fullOptions has every part that a daemon has.
-func fullOptions(t testing.TB) collector.Options {
+func fullOptions(t tb) collector.Options {
 	t.Helper()
 	f := newFixture("2026-11-23T10:00:00Z")
 	world(t, f)

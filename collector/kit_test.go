@@ -35,9 +35,17 @@ var (
 	claudeUsage = spend.SourceID{Provider: "anthropic", Account: "default", Source: "anthropic/usage_report"}
 )
 
+// tb is what *testing.T, *testing.B and *rapid.T have in common.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 func money(s string) spend.Money { return spend.MustMoney(s) }
 
-func day(t testing.TB, s string) spend.Day {
+func day(t tb, s string) spend.Day {
 	t.Helper()
 	d, err := spend.ParseDay(s)
 	if err != nil {
@@ -91,12 +99,12 @@ func (f *fixture) options() collector.Options {
 }
 
 // spending returns the families of the page that the ledger fills.
-func (f *fixture) spending(t testing.TB) []*dto.MetricFamily {
+func (f *fixture) spending(t tb) []*dto.MetricFamily {
 	t.Helper()
 	return gather(t, collector.New(f.options()).Gatherer(), isSpending)
 }
 
-func gather(t testing.TB, g prometheus.Gatherer, keep func(name string) bool) []*dto.MetricFamily {
+func gather(t tb, g prometheus.Gatherer, keep func(name string) bool) []*dto.MetricFamily {
 	t.Helper()
 	all, err := g.Gather()
 	if err != nil {
@@ -123,7 +131,7 @@ func isSpending(name string) bool {
 	return isOurs(name)
 }
 
-func text(t testing.TB, families []*dto.MetricFamily) string {
+func text(t tb, families []*dto.MetricFamily) string {
 	t.Helper()
 	var buf bytes.Buffer
 	for _, mf := range families {
@@ -193,7 +201,7 @@ func family(families []*dto.MetricFamily, name string) *dto.MetricFamily {
 }
 
 // lint fails the test on anything promtool check metrics would complain about.
-func lint(t testing.TB, page string) {
+func lint(t tb, page string) {
 	t.Helper()
 	problems, err := promlint.New(strings.NewReader(page)).Lint()
 	if err != nil {
@@ -205,7 +213,7 @@ func lint(t testing.TB, page string) {
 }
 
 // parse reads a text page back.
-func parse(t testing.TB, page string) map[string]*dto.MetricFamily {
+func parse(t tb, page string) map[string]*dto.MetricFamily {
 	t.Helper()
 	p := expfmt.NewTextParser(model.LegacyValidation)
 	out, err := p.TextToMetricFamilies(strings.NewReader(page))
@@ -215,7 +223,7 @@ func parse(t testing.TB, page string) map[string]*dto.MetricFamily {
 	return out
 }
 
-func scrape(t testing.TB, h http.Handler, header ...string) *httptest.ResponseRecorder {
+func scrape(t tb, h http.Handler, header ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	for i := 0; i+1 < len(header); i += 2 {
