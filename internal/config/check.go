@@ -38,12 +38,18 @@ func (d *decoder) checkIngest(c *Config) {
 	d.span("ingest.interval", c.Ingest.Interval, minInterval, maxInterval)
 	d.span("ingest.timeout", c.Ingest.Timeout, minTimeout, maxTimeout)
 	d.reach("ingest.lookback", c.Ingest.Lookback, c)
+	if !d.given("ingest.initial_history") && c.Storage.History >= minHistory {
+		c.Ingest.InitialHistory = min(c.Ingest.InitialHistory, c.Storage.History.Truncate(day))
+	}
 	d.reach("ingest.initial_history", c.Ingest.InitialHistory, c)
 }
 
 func (d *decoder) checkMetrics(c *Config) {
-	if c.Metrics.DailyWindow != 0 {
-		d.days("metrics.daily_window", c.Metrics.DailyWindow, day, maxDailyWindow)
+	if w := c.Metrics.DailyWindow; w > maxDailyWindow {
+		d.errorf("metrics.daily_window", "%s is too long: at most %s, or 0 to turn the day label off",
+			formatDuration(w), formatDuration(maxDailyWindow))
+	} else if w != 0 {
+		d.days("metrics.daily_window", w, day, maxDailyWindow)
 	}
 	if c.Metrics.MaxSeries < 1 {
 		d.errorf("metrics.max_series", "%d is too small: at least 1, the default is 20000", c.Metrics.MaxSeries)
@@ -52,7 +58,7 @@ func (d *decoder) checkMetrics(c *Config) {
 
 // reach checks how far back something reads: not further than the ledger remembers.
 func (d *decoder) reach(key string, v time.Duration, c *Config) {
-	if d.days(key, v, day, maxHistory) && v > c.Storage.History {
+	if d.days(key, v, day, maxHistory) && v > c.Storage.History && c.Storage.History >= minHistory {
 		d.errorf(key, "%s is longer than storage.history (%s): shorten the one or lengthen the other",
 			formatDuration(v), formatDuration(c.Storage.History))
 	}

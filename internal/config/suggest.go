@@ -13,6 +13,11 @@ func suggest(s string, allowed []string) string {
 			best, bestDist = a, d
 		}
 	}
+	for _, a := range allowed {
+		if best == "" && len(s) > 5 && strings.HasPrefix(a, strings.ToLower(s[:6])) {
+			best = a
+		}
+	}
 	return best
 }
 

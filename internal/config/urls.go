@@ -54,7 +54,7 @@ func (d *decoder) secretURL(key string, v *secret.Value, rule func(*url.URL) err
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
-		d.errorf(key, "is not a URL: write scheme, host and path, such as https://hooks.example.com/path")
+		d.errorf(key, "is not a URL: write scheme and host, such as https://host:port/path")
 		return
 	}
 	d.report(key, rule(u))

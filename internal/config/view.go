@@ -114,19 +114,25 @@ func (c *Config) Redacted() View {
 
 // viewSecret shows that a secret is set, or where its file is.
 func viewSecret(v *secret.Value) (text, file string) {
-	if f := v.File(); f != "" {
-		return "", f
+	switch {
+	case !v.Set():
+		return "", ""
+	case v.File() != "":
+		return "", v.File()
+	default:
+		return secret.Mask, ""
 	}
-	return v.String(), ""
 }
 
 // viewHost shows the host of a secret URL; the path holds the token.
 func viewHost(v *secret.Value) string {
-	u := parseSecret(v)
-	if u == nil || u.Host == "" {
-		return v.String()
+	if !v.Set() {
+		return ""
 	}
-	return u.Host
+	if u := parseSecret(v); u != nil && u.Host != "" {
+		return u.Host
+	}
+	return secret.Mask
 }
 
 func parseSecret(v *secret.Value) *url.URL {
