@@ -131,8 +131,8 @@ func (c *Client) keep(h http.Header, key string) map[string]string {
 	kept := make(map[string]string, len(keptHeaders))
 	for _, name := range keptHeaders {
 		if v := h.Get(name); v != "" {
-			v = strings.ReplaceAll(v, key, secret.Mask)
-			kept[name] = v[:min(len(v), 256)]
+			clean, _ := redact([]byte(v), key, false)
+			kept[name] = string(clean[:min(len(clean), 256)])
 		}
 	}
 	return kept
@@ -145,12 +145,10 @@ func readUpTo(r io.Reader, n int64) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// redact blots the key out of a body, and anything that looks like a vendor's
-// key out of a body that is no page (a 401 can echo a part of it).
+// redact blots the key that was sent out of a body, and anything that looks like
+// a vendor's key out of a body that is no page (a 401 can echo a part of it).
 func redact(body []byte, key string, page bool) (clean []byte, changed bool) {
-	if bytes.Contains(body, []byte(key)) {
-		body, changed = bytes.ReplaceAll(body, []byte(key), []byte(secret.Mask)), true
-	}
+	body, changed = secret.Redact(body, secret.New(key))
 	if page {
 		return body, changed
 	}
