@@ -12,7 +12,7 @@ import (
 // is left as it is; no rows give nil.
 func MergeCharges(rows []Charge) []Charge {
 	sorted := slices.Clone(rows)
-	slices.SortStableFunc(sorted, compareCharges)
+	slices.SortFunc(sorted, compareCharges)
 	var out []Charge
 	for _, c := range sorted {
 		if n := len(out); n > 0 && compareCharges(out[n-1], c) == 0 {
@@ -30,7 +30,7 @@ func MergeCharges(rows []Charge) []Charge {
 // requests if any of its rows has. The argument is left as it is; no rows give nil.
 func MergeUsage(rows []Usage) []Usage {
 	sorted := slices.Clone(rows)
-	slices.SortStableFunc(sorted, compareUsage)
+	slices.SortFunc(sorted, compareUsage)
 	var out []Usage
 	for _, u := range sorted {
 		if n := len(out); n > 0 && compareUsage(out[n-1], u) == 0 {

@@ -35,8 +35,8 @@ func (s *Snapshot) Query(q Query) (Result, error) {
 		r.addUp()
 	}
 	var total sums
-	for i := range r.slots {
-		total.add(&r.slots[i].sums)
+	for i := range r.slots.len {
+		total.add(&r.slots.at(i).sums)
 	}
 	res.Rows, res.Totals, res.Unconverted = r.rows(), total.row(), r.unconverted()
 	return res, nil
@@ -80,7 +80,7 @@ type run struct {
 	outer  []outerKey // numbered as they turn up
 	number map[outerKey]int
 	parts  []partOf
-	slots  []slot
+	slots  slotList
 	lookup slotTable
 	apart  map[Unconverted]spend.Money // keys without Cost
 }
@@ -96,13 +96,6 @@ type partOf struct {
 	outer  int
 	source *source
 	part   *part
-}
-
-// slot is one group.
-type slot struct {
-	outer                int
-	model, project, item uint32 // 0 where not grouped by
-	sums
 }
 
 func newRun(s *Snapshot, q Query) *run {
@@ -171,7 +164,7 @@ func (r *run) addUp() {
 	whole := !r.byModel && !r.byProject && !r.byItem && !r.onModel && !r.onProject
 	for i, p := range r.parts {
 		if i == 0 || p.outer != r.parts[i-1].outer {
-			r.lookup.next(len(r.slots))
+			r.lookup.next(r.slots.len)
 		}
 		if whole {
 			r.addWhole(p)
@@ -242,11 +235,13 @@ func (r *run) slot(outer int, model, project, item uint32) *sums {
 	if !r.byItem {
 		item = 0
 	}
-	at, fresh := r.lookup.find(model, project, item, len(r.slots))
-	if fresh {
-		r.slots = append(r.slots, slot{outer: outer, model: model, project: project, item: item})
+	at, fresh := r.lookup.find(model, project, item, r.slots.len)
+	if !fresh {
+		return &r.slots.at(at).sums
 	}
-	return &r.slots[at].sums
+	s := r.slots.add()
+	s.outer, s.model, s.project, s.item = outer, model, project, item
+	return &s.sums
 }
 
 func (r *run) unconverted() []Unconverted {
