@@ -74,7 +74,8 @@ func TestRevisions(t *testing.T) {
 		{
 			"directions do not cancel out",
 			known(usdOn(closed, afterwards, "1"), usdOn(closed-1, afterwards, "5")),
-			[]spend.Statement{usdOn(closed-1, noon, "4"), usdOn(closed, noon, "2")}, "1", "1",
+			[]spend.Statement{usdOn(closed-1, noon, "4"), usdOn(closed, noon, "2")},
+			"1", "1",
 		},
 		{"moved between models", known(usdOn(closed, afterwards, "1", "2")), []spend.Statement{usdOn(closed, noon, "2", "1")}, "0", "0"},
 		{"the day was still running when it was read", known(usdOn(closed, meanwhile, "1")), []spend.Statement{usdOn(closed, noon, "9")}, "0", "0"},
@@ -180,26 +181,35 @@ func TestAdvance(t *testing.T) {
 		want store.State
 	}{
 		{
-			"the first pull", store.State{}, spend.Window{From: d(12, 1), To: d(12, 3)},
+			"the first pull",
+			store.State{},
+			spend.Window{From: d(12, 1), To: d(12, 3)},
 			store.State{CoveredFrom: d(12, 1), LastApplied: start},
 		},
 		{
-			"a month of history", store.State{CoveredFrom: d(12, 1)}, november,
+			"a month of history",
+			store.State{CoveredFrom: d(12, 1)},
+			november,
 			store.State{CoveredFrom: d(11, 1), PreviousMonthRead: d(12, 2)},
 		},
 		{
-			"history that leaves a gap covers nothing", store.State{CoveredFrom: d(12, 1)},
-			spend.Window{From: d(10, 1), To: d(11, 1)}, store.State{CoveredFrom: d(12, 1)},
+			"history that leaves a gap covers nothing",
+			store.State{CoveredFrom: d(12, 1)},
+			spend.Window{From: d(10, 1), To: d(11, 1)},
+			store.State{CoveredFrom: d(12, 1)},
 		},
 		{
 			"history before the first pull covers nothing", store.State{}, spend.Window{From: d(10, 1), To: d(11, 1)}, store.State{},
 		},
 		{
-			"a window that ends with yesterday is not the present", store.State{CoveredFrom: d(1, 1)},
-			spend.Window{From: d(11, 20), To: d(12, 2)}, store.State{CoveredFrom: d(1, 1)},
+			"a window that ends with yesterday is not the present",
+			store.State{CoveredFrom: d(1, 1)},
+			spend.Window{From: d(11, 20), To: d(12, 2)},
+			store.State{CoveredFrom: d(1, 1)},
 		},
 		{
-			"a wide tail reads the previous month too", store.State{CoveredFrom: d(1, 1)},
+			"a wide tail reads the previous month too",
+			store.State{CoveredFrom: d(1, 1)},
 			spend.Window{From: d(10, 27), To: d(12, 3)},
 			store.State{CoveredFrom: d(1, 1), LastApplied: start, PreviousMonthRead: d(12, 2)},
 		},

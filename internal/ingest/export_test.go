@@ -1,0 +1,37 @@
+package ingest
+
+import (
+	"context"
+
+	"github.com/aispend/aispend/spend"
+)
+
+// Kick makes the present of a source due now.
+func (r *Runner) Kick(id spend.SourceID) bool { return r.kick(id) }
+
+// Pulled is what one pull came to.
+type Pulled = pullResult
+
+// Outcome, RetryAfter and Err open a Pulled to the tests.
+func (p pullResult) Outcome() spend.Outcome { return p.outcome }
+
+// PullOnce pulls the n-th most urgent window of a source now, as its loop would
+// if it were due; ok is false if fewer are wanted. For tests whose clock does not
+// follow timers: Run must not be running.
+func (r *Runner) PullOnce(ctx context.Context, id spend.SourceID, n int) (p Pulled, step Step, ok bool) {
+	if err := r.Prepare(ctx); err != nil {
+		panic(err)
+	}
+	for _, s := range r.sources {
+		if s.id != id {
+			continue
+		}
+		now, st := r.opts.Now(), s.current()
+		steps := Plan(now, st, s.settings(), s.missing(st, now))
+		if n >= len(steps) {
+			return p, step, false
+		}
+		return s.pull(ctx, steps[n]), steps[n], true
+	}
+	return p, step, false
+}

@@ -1,0 +1,20 @@
+package ingest_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/aispend/aispend/internal/store/badger"
+)
+
+// openStore opens a small real store on a disk that claims to have free bytes.
+func openStore(
+	dir string, now func() time.Time, free func(string) (uint64, error),
+) (*badger.Store, error) {
+	return badger.Open(context.Background(), badger.Options{
+		Dir: dir, RawRetentionDays: 90, HistoryDays: 800, Now: now, FreeBytes: free,
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MemTableSize: 1 << 20,
+	})
+}
