@@ -55,8 +55,10 @@ type Usage struct {
 	Uncosted int64
 }
 
-// Tokens returns the sum of the four token counts.
-func (u Usage) Tokens() int64 { return u.Input + u.Output + u.CacheRead + u.CacheWrite }
+// Tokens returns the sum of the four token counts, by AddCount.
+func (u Usage) Tokens() int64 {
+	return AddCount(AddCount(u.Input, u.Output), AddCount(u.CacheRead, u.CacheWrite))
+}
 
 // ModelLabel returns the model as labels and API rows show it.
 func (u Usage) ModelLabel() string { return modelLabel(u.Model) }
