@@ -26,6 +26,8 @@ var (
 	ErrBadCursor = errors.New("bad cursor")
 	// ErrAccountExists: a rename would merge two accounts that both hold charges.
 	ErrAccountExists = errors.New("account already holds charges")
+	// ErrClosed: the store has been closed.
+	ErrClosed = errors.New("store is closed")
 )
 
 // Store is everything together. All methods are safe for concurrent use.
