@@ -39,14 +39,20 @@ func TestMergeUsage(t *testing.T) {
 	in := []spend.Usage{
 		{Model: "b", Input: 1, Output: 2, CacheRead: 3, CacheWrite: 4, Uncosted: 5, Requests: 99},
 		{Model: "a", Project: "q", Input: math.MaxInt64 - 1},
-		{Model: "b", Input: 10, Output: 20, CacheRead: 30, CacheWrite: 40, Uncosted: 50, Requests: 6, HasRequests: true},
+		{
+			Model: "b", Input: 10, Output: 20, CacheRead: 30, CacheWrite: 40, Uncosted: 50, Requests: 6,
+			HasRequests: true,
+		},
 		{Model: "a", Project: "q", Input: 2},
 		{Model: "a", Project: "p", Input: 1},
 	}
 	want := []spend.Usage{
 		{Model: "a", Project: "p", Input: 1},
 		{Model: "a", Project: "q", Input: math.MaxInt64},
-		{Model: "b", Input: 11, Output: 22, CacheRead: 33, CacheWrite: 44, Uncosted: 55, Requests: 6, HasRequests: true},
+		{
+			Model: "b", Input: 11, Output: 22, CacheRead: 33, CacheWrite: 44, Uncosted: 55, Requests: 6,
+			HasRequests: true,
+		},
 	}
 	if diff := cmp.Diff(want, spend.MergeUsage(in)); diff != "" {
 		t.Errorf("MergeUsage (-want +got):\n%s", diff)

@@ -15,7 +15,8 @@ func TestStatementEmpty(t *testing.T) {
 	}{
 		{"no rows", spend.Statement{Day: 5}, true},
 		{"rows of zeros", spend.Statement{
-			Charges: []spend.Charge{{Model: "a", Currency: "USD", Gross: m("0.00")}}, Usage: []spend.Usage{{Model: "a"}},
+			Charges: []spend.Charge{{Model: "a", Currency: "USD", Gross: m("0.00")}},
+			Usage:   []spend.Usage{{Model: "a"}},
 		}, true},
 		{"money", spend.Statement{Charges: []spend.Charge{{}, {Gross: m("1e-30")}}}, false},
 		{"credits that cancel", spend.Statement{Charges: []spend.Charge{{Gross: m("1"), Credits: m("-1")}}}, false},
@@ -44,7 +45,10 @@ func TestCharge(t *testing.T) {
 }
 
 func TestUsageTokens(t *testing.T) {
-	u := spend.Usage{Input: 1, Output: 20, CacheRead: 300, CacheWrite: 4000, Requests: 7, HasRequests: true, Uncosted: 9}
+	u := spend.Usage{
+		Input: 1, Output: 20, CacheRead: 300, CacheWrite: 4000, Requests: 7,
+		HasRequests: true, Uncosted: 9,
+	}
 	if got := u.Tokens(); got != 4321 {
 		t.Errorf("Tokens() = %d, want 4321: each type once, and nothing else", got)
 	}

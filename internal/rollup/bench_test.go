@@ -61,13 +61,20 @@ func BenchmarkQuery(b *testing.B) {
 		name string
 		q    rollup.Query
 	}{
-		{"7d by provider", rollup.Query{Window: spend.Window{From: to - 7, To: to}, GroupBy: []rollup.Dim{rollup.ByProvider}}},
-		{"90d by model", rollup.Query{Window: spend.Window{From: to - 90, To: to}, GroupBy: []rollup.Dim{rollup.ByModel}}},
+		{"7d by provider", rollup.Query{
+			Window:  spend.Window{From: to - 7, To: to},
+			GroupBy: []rollup.Dim{rollup.ByProvider},
+		}},
+		{"90d by model", rollup.Query{
+			Window:  spend.Window{From: to - 90, To: to},
+			GroupBy: []rollup.Dim{rollup.ByModel},
+		}},
 		{"90d by model, one project", rollup.Query{
 			Window: spend.Window{From: to - 90, To: to}, GroupBy: []rollup.Dim{rollup.ByModel}, Project: "project-7",
 		}},
 		{"90d by provider, model, day", rollup.Query{
-			Window: spend.Window{From: to - 90, To: to}, GroupBy: []rollup.Dim{rollup.ByProvider, rollup.ByModel, rollup.ByDay},
+			Window:  spend.Window{From: to - 90, To: to},
+			GroupBy: []rollup.Dim{rollup.ByProvider, rollup.ByModel, rollup.ByDay},
 		}},
 		{"90d by model, project", rollup.Query{
 			Window: spend.Window{From: to - 90, To: to}, GroupBy: []rollup.Dim{rollup.ByModel, rollup.ByProject},

@@ -111,7 +111,10 @@ func (o *oracle) query(q rollup.Query) rollup.Result {
 					continue
 				}
 				if c.Currency != spend.USD {
-					k := rollup.Unconverted{Provider: id.Provider, Account: id.Account, Source: id.Source, Currency: c.Currency}
+					k := rollup.Unconverted{
+						Provider: id.Provider, Account: id.Account, Source: id.Source,
+						Currency: c.Currency,
+					}
 					apart[k] = apart[k].Add(c.Cost())
 					continue
 				}
@@ -157,7 +160,8 @@ func (o *oracle) query(q rollup.Query) rollup.Result {
 }
 
 var allDims = []rollup.Dim{
-	rollup.ByProvider, rollup.ByModel, rollup.ByDay, rollup.ByMonth, rollup.ByProject, rollup.ByAccount, rollup.BySource, rollup.ByItem,
+	rollup.ByProvider, rollup.ByModel, rollup.ByDay, rollup.ByMonth, rollup.ByProject, rollup.ByAccount,
+	rollup.BySource, rollup.ByItem,
 }
 
 func genID() *rapid.Generator[spend.SourceID] {
@@ -225,7 +229,10 @@ func genQuery() *rapid.Generator[rollup.Query] {
 // change draws one operation and does it to both ledgers.
 func (o *oracle) change(t *rapid.T, tx *rollup.Tx) {
 	id := genID().Draw(t, "source")
-	switch rapid.SampledFrom([]string{"replace", "replace", "window", "through", "rename", "forget"}).Draw(t, "op") {
+	switch rapid.SampledFrom([]string{
+		"replace", "replace", "window", "through", "rename",
+		"forget",
+	}).Draw(t, "op") {
 	case "replace":
 		stmts := rapid.SliceOfN(genStatement(), 0, 4).Draw(t, "statements")
 		tx.Replace(id, stmts)
@@ -315,8 +322,10 @@ func (o *oracle) agree(t *rapid.T, s *rollup.Snapshot, q rollup.Query) {
 					usd = usd.Add(c.Cost())
 				}
 			}
-			if total, readAt, ok := s.DayTotal(id, d); ok != wantOK || !total.Equal(usd) || !readAt.Equal(want.ReadAt) {
-				t.Fatalf("DayTotal(%s, %s) = %s, %s, %t, want %s, %s, %t", id, d, total, readAt, ok, usd, want.ReadAt, wantOK)
+			if total, readAt, ok := s.DayTotal(id, d); ok != wantOK || !total.Equal(usd) ||
+				!readAt.Equal(want.ReadAt) {
+				t.Fatalf("DayTotal(%s, %s) = %s, %s, %t, want %s, %s, %t", id, d, total, readAt, ok, usd,
+					want.ReadAt, wantOK)
 			}
 			charges[id.Provider] += len(want.Charges)
 		}
@@ -393,7 +402,8 @@ func TestGroupingConservesSums(t *testing.T) {
 // Updates of different days may come in any order, and in any number of updates.
 func TestOrderOfDisjointUpdates(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		stmts := rapid.SliceOfNDistinct(genStatement(), 1, 10, func(s spend.Statement) spend.Day { return s.Day }).Draw(t, "days")
+		stmts := rapid.SliceOfNDistinct(genStatement(), 1, 10,
+			func(s spend.Statement) spend.Day { return s.Day }).Draw(t, "days")
 		one, two := rollup.NewBook(), rollup.NewBook()
 		one.Update(func(tx *rollup.Tx) { tx.Replace(costs, stmts) })
 		for _, st := range rapid.Permutation(stmts).Draw(t, "shuffled") {

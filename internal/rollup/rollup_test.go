@@ -60,7 +60,8 @@ func TestQueryMergesCostAndUsage(t *testing.T) {
 	through := day1.Time().Add(5 * time.Hour)
 	b.Update(func(tx *rollup.Tx) {
 		tx.Replace(costs, []spend.Statement{
-			stmt(day1, charge("gpt", "p", "gpt, input", "1.25"), charge("gpt", "p", "gpt, output", "2"), charge("", "p", "tax", "0.5")),
+			stmt(day1, charge("gpt", "p", "gpt, input", "1.25"), charge("gpt", "p", "gpt, output", "2"),
+				charge("", "p", "tax", "0.5")),
 			stmt(day1+1, spend.Charge{Model: "gpt", Currency: "USD", Gross: money("3"), Credits: money("-1")}),
 			stmt(day1+2, spend.Charge{Model: "gpt", Currency: "EUR", Gross: money("9")}),
 		})
@@ -76,7 +77,10 @@ func TestQueryMergesCostAndUsage(t *testing.T) {
 				Day: day1, Model: "gpt", HasCost: true, HasUsage: true, Cost: money("3.25"), Gross: money("3.25"),
 				Input: 7, Output: 5, Requests: 2, HasRequests: true,
 			},
-			{Day: day1, Model: "other", HasCost: true, Cost: money("0.5"), Gross: money("0.5"), Unattributed: money("0.5")},
+			{
+				Day: day1, Model: "other", HasCost: true, Cost: money("0.5"), Gross: money("0.5"),
+				Unattributed: money("0.5"),
+			},
 			{Day: day1 + 1, Model: "gpt", HasCost: true, Cost: money("2"), Gross: money("3"), Credits: money("-1")},
 		},
 		Totals: rollup.Row{

@@ -210,7 +210,10 @@ func (r *run) setApart(p partOf) {
 	for _, c := range p.part.rest {
 		if c.currency != spend.USD && r.wants(c.model, c.project) {
 			id := p.source.id
-			k := Unconverted{Provider: id.Provider, Account: id.Account, Source: id.Source, Currency: c.currency}
+			k := Unconverted{
+				Provider: id.Provider, Account: id.Account, Source: id.Source,
+				Currency: c.currency,
+			}
 			r.apart[k] = r.apart[k].Add(c.gross).Add(c.credits)
 		}
 	}

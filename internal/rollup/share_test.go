@@ -16,7 +16,10 @@ func shareStatement(d spend.Day, model string) spend.Statement {
 	return spend.Statement{
 		Day: d, ReadAt: time.Unix(1, 0),
 		Charges: []spend.Charge{
-			{Model: model, Project: "p " + model, Item: "i " + model, Currency: spend.USD, Gross: spend.MustMoney("1.5")},
+			{
+				Model: model, Project: "p " + model, Item: "i " + model, Currency: spend.USD,
+				Gross: spend.MustMoney("1.5"),
+			},
 			{Model: model, Project: "q " + model, Item: "j " + model, Currency: "EUR", Gross: spend.MustMoney("2")},
 		},
 		Usage: []spend.Usage{{Model: "u " + model, Project: "r " + model, Input: 3}},

@@ -136,7 +136,8 @@ func (r *run) row(s *slot) Row {
 	row := s.row()
 	k := &r.outer[s.outer]
 	row.Provider, row.Account, row.Source = k.provider, k.account, k.source
-	row.Model, row.Project, row.Item = r.names.models[s.model], r.names.projects[s.project], r.names.items[s.item]
+	row.Model, row.Project, row.Item = r.names.models[s.model], r.names.projects[s.project],
+		r.names.items[s.item]
 	row.Day = k.day
 	if k.month != 0 {
 		row.Month = k.month.String()[:len("YYYY-MM")]

@@ -71,7 +71,10 @@ func TestSnapshotSharesNothing(t *testing.T) {
 
 func TestUpdateThatPanicsPublishesNothing(t *testing.T) {
 	book := rollup.NewBook()
-	book.Update(func(tx *rollup.Tx) { tx.Replace(costs, []spend.Statement{stmt(day1, charge("a", "", "", "1"))}) })
+	book.Update(func(tx *rollup.Tx) {
+		tx.Replace(costs,
+			[]spend.Statement{stmt(day1, charge("a", "", "", "1"))})
+	})
 	before := book.Snapshot()
 	func() {
 		defer func() { _ = recover() }()
@@ -146,7 +149,10 @@ func TestRenameOntoTaken(t *testing.T) {
 	taken := costs
 	taken.Account = "acme"
 	book.Update(func(tx *rollup.Tx) {
-		tx.Replace(costs, []spend.Statement{stmt(day1, charge("a", "", "", "1")), stmt(day1+1, charge("a", "", "", "2"))})
+		tx.Replace(costs, []spend.Statement{
+			stmt(day1, charge("a", "", "", "1")),
+			stmt(day1+1, charge("a", "", "", "2")),
+		})
 		tx.Replace(taken, []spend.Statement{stmt(day1+1, charge("a", "", "", "40"))})
 		tx.Rename("openai", "default", "acme")
 		tx.Rename("openai", "acme", "acme")

@@ -104,7 +104,8 @@ func (r *Redactor) refresh() [][]byte {
 // appendForms adds the spellings of a secret to look for, each once.
 func appendForms(forms [][]byte, s string) [][]byte {
 	add := func(form string) {
-		if len(form) >= MinRedact && !slices.ContainsFunc(forms, func(f []byte) bool { return string(f) == form }) {
+		same := func(f []byte) bool { return string(f) == form }
+		if len(form) >= MinRedact && !slices.ContainsFunc(forms, same) {
 			forms = append(forms, []byte(form))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -15,6 +16,8 @@ import (
 )
 
 const awkward = `sk/adm+"<é\ 0123456789==`
+
+var lowerEscapes = regexp.MustCompile("%[0-9A-F]{2}")
 
 // spellings are the forms in which a server may echo a secret.
 func spellings(s string) map[string]string {
@@ -24,7 +27,7 @@ func spellings(s string) map[string]string {
 		"plain":        s,
 		"query":        url.QueryEscape(s),
 		"path":         url.PathEscape(s),
-		"lower query":  strings.ToLower(url.QueryEscape("/")) + strings.ReplaceAll(url.QueryEscape(s), "%2F", "%2f"),
+		"lower query":  lowerEscapes.ReplaceAllStringFunc(url.QueryEscape(s), strings.ToLower),
 		"json":         inner,
 		"json slashes": strings.ReplaceAll(inner, "/", `\/`),
 		"hex":          hex.EncodeToString([]byte(s)),
@@ -41,9 +44,6 @@ func TestRedactFindsEverySpelling(t *testing.T) {
 	for _, text := range []string{canary, awkward} {
 		v := secret.New(text)
 		for name, form := range spellings(text) {
-			if name == "lower query" && !strings.Contains(text, "/") {
-				continue
-			}
 			in := `{"error":"bad key ` + form + `, sorry"}`
 			out, found := secret.Redact([]byte(in), nil, &secret.Value{}, v)
 			if !found || !strings.Contains(string(out), secret.Mask) {
@@ -140,7 +140,8 @@ func FuzzRedact(f *testing.F) {
 		}
 		echo := forms[int(form)%len(forms)]
 		out, found := secret.Redact([]byte(before+echo+after), secret.New(text))
-		if !found || bytes.Contains(out, []byte(text)) || strings.Contains(string(out), echo) && echo != secret.Mask {
+		if !found || bytes.Contains(out, []byte(text)) || strings.Contains(string(out), echo) &&
+			echo != secret.Mask {
 			t.Fatalf("%q in %q: found = %t, result %q", text, before+echo+after, found, out)
 		}
 	})

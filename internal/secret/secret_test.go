@@ -51,7 +51,10 @@ func carriers() map[string]any {
 
 func TestValueIsNeverPrinted(t *testing.T) {
 	for name, c := range carriers() {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%q", "%s", "%x", "%X", "%d", "% x", "%10.3v", "%T %v", "%p"} {
+		for _, verb := range []string{
+			"%v", "%+v", "%#v", "%q", "%s", "%x", "%X", "%d", "% x", "%10.3v",
+			"%T %v", "%p",
+		} {
 			args := []any{c}
 			if strings.HasPrefix(verb, "%T") {
 				args = append(args, c)
@@ -94,7 +97,10 @@ func refuseCanary(t *testing.T, what, got string) {
 	if got == "" {
 		t.Errorf("%s: no output at all", what)
 	}
-	for _, form := range []string{canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary), fmt.Sprintf("% x", canary)} {
+	for _, form := range []string{
+		canary, fmt.Sprintf("%x", canary), fmt.Sprintf("%X", canary),
+		fmt.Sprintf("% x", canary),
+	} {
 		if strings.Contains(got, form) {
 			t.Errorf("%s shows the secret: %s", what, got)
 		}
@@ -106,7 +112,8 @@ func TestValueShowsMask(t *testing.T) {
 	set, unset := secret.New(canary), secret.New("  ")
 	file := secret.FromFile("/run/key")
 	for _, got := range []string{
-		set.String(), fmt.Sprint(set), fmt.Sprint(*set), fmt.Sprintf("%#v", set), fmt.Sprintf("%q", *set), file.String(),
+		set.String(), fmt.Sprint(set), fmt.Sprint(*set), fmt.Sprintf("%#v", set), fmt.Sprintf("%q", *set),
+		file.String(),
 	} {
 		if got != secret.Mask {
 			t.Errorf("shown as %q, want %q", got, secret.Mask)
@@ -120,7 +127,8 @@ func TestValueShowsMask(t *testing.T) {
 		t.Errorf("nil is shown as %q", got)
 	}
 	out, err := yaml.Marshal(holder{Pointer: set})
-	if err != nil || !strings.Contains(string(out), "pointer: <secret>\n") || !strings.Contains(string(out), `value: ""`) {
+	if err != nil || !strings.Contains(string(out), "pointer: <secret>\n") ||
+		!strings.Contains(string(out), `value: ""`) {
 		t.Errorf("YAML is %q, %v", out, err)
 	}
 }
