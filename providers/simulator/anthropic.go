@@ -110,7 +110,10 @@ func (a anthropicAPI) page(path string, v url.Values, r *http.Request) (*page, *
 	if fail != nil {
 		return nil, fail
 	}
-	p := &page{provider: Anthropic, dataKey: "data", hasMore: "false", nextPage: "null", offset: q.offset, limit: q.limit}
+	p := &page{
+		provider: Anthropic, dataKey: "data", hasMore: "false", nextPage: "null",
+		offset: q.offset, limit: q.limit,
+	}
 	p.cursor = func(days int) string { return encodeToken("page_", q.id, days, days/q.limit+1) }
 	from := q.first + spend.Day(q.offset)
 	for d := from; d <= q.last && d < from+spend.Day(q.limit); d++ {
@@ -125,7 +128,9 @@ func (a anthropicAPI) page(path string, v url.Values, r *http.Request) (*page, *
 }
 
 // check validates a query.
-func (a anthropicAPI) check(path string, v url.Values, r *http.Request, groups, arrays []string) (anthropicQuery, *failure) {
+func (a anthropicAPI) check(
+	path string, v url.Values, r *http.Request, groups, arrays []string,
+) (anthropicQuery, *failure) {
 	q := anthropicQuery{values: v, groups: v["group_by[]"]}
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 		return q, anthropicInvalid("malformed query string")
@@ -138,7 +143,8 @@ func (a anthropicAPI) check(path string, v url.Values, r *http.Request, groups, 
 	}
 	for i, g := range q.groups {
 		if !slices.Contains(groups, g) {
-			return q, anthropicInvalid(fmt.Sprintf("group_by.%d: Input should be '%s'", i, strings.Join(groups, "', '")))
+			allowed := strings.Join(groups, "', '")
+			return q, anthropicInvalid(fmt.Sprintf("group_by.%d: Input should be '%s'", i, allowed))
 		}
 		if g == "speed" && !strings.Contains(r.Header.Get("Anthropic-Beta"), speedBeta) {
 			return q, anthropicInvalid("group_by: speed requires the " + speedBeta + " beta header")

@@ -103,6 +103,7 @@ type lane struct {
 	long   bool
 	geo    string
 	volume float64
+	steady bool // never absent
 }
 
 // vendor is one provider's side of the company.
@@ -184,9 +185,15 @@ func (v *vendor) addModel(m *model, opt Options) {
 		add := func(n uint64, share float64, tier string, long bool) {
 			l := base
 			l.hash, l.tier, l.long, l.volume = h.text("lane").num(n), tier, long, base.volume*share
+			l.steady = i == 0 && n == 0
 			v.lanes = append(v.lanes, l)
 		}
 		add(0, 1, standard, false)
+		if v.name == Anthropic && m.kind == text && base.geo == "us" { // two rows of one description
+			base.geo = "global"
+			add(4, 0.3, standard, false)
+			base.geo = "us"
+		}
 		if m.batch && (i == 0 || h.num(5).chance(0.6)) {
 			add(1, 0.8, "batch", false)
 		}

@@ -31,7 +31,7 @@ func (w *World) day(v *vendor, d spend.Day, at time.Time) []work {
 	for i := range v.lanes {
 		l := &v.lanes[i]
 		h := l.hash.num(uint64(d))
-		factor, present := w.restated(h, v.hash.num(uint64(d)), age)
+		factor, present := w.restated(l, h, v.hash.num(uint64(d)), age)
 		if !present {
 			continue
 		}
@@ -61,17 +61,20 @@ func (w *World) progress(d spend.Day, at time.Time) (part float64, age int) {
 
 // quiet days have a bucket and no rows.
 func (w *World) quiet(v *vendor, d spend.Day) bool {
-	return !w.opt.Plain && d.Weekday() == time.Sunday && v.hash.text("quiet").num(uint64(d)).chance(0.15)
+	return !w.opt.Plain && d.Weekday() == time.Sunday && v.hash.text("quiet").num(uint64(d)).chance(0.2)
 }
 
 // restated returns by which factor a lane's day is off at an age, and whether
 // the lane is reported at all. Most values start low and grow; some start high;
-// a few rows come late and a few vanish again. h is of lane and day, dh of vendor
-// and day.
-func (w *World) restated(h, dh hash, age int) (factor float64, present bool) {
+// a few rows come late and a few vanish again; the biggest lane of a model is
+// always there. h is of lane and day, dh of vendor and day.
+func (w *World) restated(l *lane, h, dh hash, age int) (factor float64, present bool) {
 	u := h.text("present").unit()
+	if l.steady {
+		u = 0.5
+	}
 	phantom, absent := u >= 0.95 && u < 0.97, u >= 0.97
-	if w.opt.NoRestatement || w.opt.Plain && w.opt.Tiny {
+	if w.opt.NoRestatement {
 		return 1, u < 0.95
 	}
 	settle := 3 + int(dh.text("settle").below(3))
@@ -87,7 +90,7 @@ func (w *World) restated(h, dh hash, age int) (factor float64, present bool) {
 		return 0.05, left > 1
 	case u < 0.03 && left == settle:
 		return 0, false // comes a day late
-	case r.chance(0.15):
+	case dh.text("overshot").chance(0.12) || r.chance(0.15): // a whole day, or a row
 		return 1 + 0.03*float64(left)/float64(settle), true
 	case r.num(1).chance(0.3):
 		return 1, true // was right at once
@@ -142,7 +145,7 @@ func measure(l *lane, h hash, volume, part float64) (work, bool) {
 		wk.out = count(volume * share("out", 0.3, 0.6))
 		wk.requests = 1 + count(volume/1500)
 	case embedding:
-		wk.in = 1 + count(volume*share("size", 0, 1))
+		wk.in = 1 + count(volume*math.Pow(share("size", 0, 1), 8)) // often a handful: 1e-7 dollars
 		wk.requests = 1 + count(volume/4000)
 	case image:
 		wk.units = float64(count(volume))

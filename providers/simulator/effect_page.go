@@ -135,7 +135,10 @@ func (b *bucket) copy(different bool) bucket {
 		c.rows = append(c.rows, r)
 	}
 	if different {
-		more := wireRow{money: true, value: `"0.01"`, currency: `"USD"`, fields: []field{{"object", `"organization.costs.result"`}}}
+		more := wireRow{
+			money: true, value: `"0.01"`, currency: `"USD"`,
+			fields: []field{{"object", `"organization.costs.result"`}},
+		}
 		if len(c.rows) > 0 {
 			more = c.rows[0]
 		}

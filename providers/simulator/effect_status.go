@@ -3,7 +3,6 @@ package simulator
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -42,9 +41,7 @@ func openAIStatus(code int, x *exchange) (body []byte, header map[string]string)
 	case http.StatusBadRequest:
 		return stored(OpenAI, "400_stale_page_token"), nil
 	case http.StatusUnauthorized:
-		masked := maskKey(x.server.api.key(x.r))
-		b := string(stored(OpenAI, "401_invalid_key"))
-		return []byte(strings.Replace(b, "sk-admin-****************AbCd", masked, 1)), nil
+		return incorrectKey(x.server.api.key(x.r)), nil
 	case http.StatusForbidden:
 		return stored(OpenAI, "403_missing_scopes"), nil
 	case http.StatusNotFound:
@@ -143,7 +140,8 @@ func Redirect(code int, location string) Effect {
 // HTML200 answers 200 with a page for people, as a proxy's login does.
 func HTML200() Effect {
 	return reply("html with 200", func(*exchange) *failure {
-		body := []byte("<!doctype html>\n<html><head><title>Sign in</title></head><body>Please sign in.</body></html>\n")
+		body := []byte("<!doctype html>\n<html><head><title>Sign in</title></head>" +
+			"<body>Please sign in.</body></html>\n")
 		return &failure{status: http.StatusOK, ctype: "text/html; charset=utf-8", body: body}
 	})
 }
@@ -173,7 +171,8 @@ func ClockSkew(by time.Duration) Effect {
 	}}
 }
 
-// Header sets a header of the answer; an empty value takes it away.
+// Header sets a header of the answer; an empty value takes it away, Go's own Date
+// and Content-Type included.
 func Header(name, value string) Effect {
 	return Effect{name: "header " + name, header: func(h http.Header) {
 		if value == "" {

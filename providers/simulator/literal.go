@@ -14,6 +14,9 @@ func openAIAmount(h hash, v float64) string {
 	if v == 0 {
 		return []string{"0.0", "0", `"0E-6176"`}[h.below(3)]
 	}
+	if v < 1e-4 {
+		return exponent(v)
+	}
 	noisy := v * (1 + h.num(1).unit()*1e-4)
 	switch h.below(12) {
 	case 0, 1, 2, 3:

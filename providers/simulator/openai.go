@@ -83,9 +83,14 @@ func (a openAIAPI) authorise(r *http.Request) *failure {
 	case strings.HasPrefix(key, "sk-proj-") || strings.HasPrefix(key, "sk-svcacct-"):
 		return &failure{status: http.StatusForbidden, body: stored(OpenAI, "403_missing_scopes")}
 	default:
-		body := strings.Replace(string(stored(OpenAI, "401_invalid_key")), "sk-admin-****************AbCd", maskKey(key), 1)
-		return &failure{status: http.StatusUnauthorized, body: []byte(body)}
+		return &failure{status: http.StatusUnauthorized, body: incorrectKey(key)}
 	}
+}
+
+// incorrectKey is the body of a 401, which echoes a part of the key.
+func incorrectKey(key string) []byte {
+	const example = "sk-admin-****************AbCd"
+	return []byte(strings.Replace(string(stored(OpenAI, "401_invalid_key")), example, maskKey(key), 1))
 }
 
 // maskKey echoes a key the way OpenAI does: its kind and its last four characters.
@@ -147,7 +152,9 @@ func (a openAIAPI) page(path string, values url.Values, r *http.Request) (*page,
 	if fail != nil {
 		return nil, fail
 	}
-	return a.assemble(path, q, func(q openAIQuery, d spend.Day) []wireRow { return a.usageRows(name, q, d) }), nil
+	return a.assemble(path, q, func(q openAIQuery, d spend.Day) []wireRow {
+		return a.usageRows(name, q, d)
+	}), nil
 }
 
 // assemble makes the page of daily buckets that a checked query asks for.
@@ -164,7 +171,8 @@ func (a openAIAPI) assemble(path string, q openAIQuery, rows func(openAIQuery, s
 		b := bucket{day: d, start: d.Time(), end: (d + 1).Time(), rowsKey: "results", rows: rows(q, d)}
 		if a.world.opt.WireExtras && path == openAICostsPath {
 			const layout = "2006-01-02T15:04:05+00:00"
-			b.extra = `, "start_time_iso": "` + b.start.Format(layout) + `", "end_time_iso": "` + b.end.Format(layout) + `"`
+			b.extra = `, "start_time_iso": "` + b.start.Format(layout) +
+				`", "end_time_iso": "` + b.end.Format(layout) + `"`
 		}
 		p.buckets = append(p.buckets, b)
 	}

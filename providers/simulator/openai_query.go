@@ -24,7 +24,9 @@ func openAIInvalid(message, param, code string) *failure {
 
 // check validates a query in the vendor's order: names, times, width, grouping,
 // limit, token.
-func (a openAIAPI) check(path string, v url.Values, r *http.Request, rules openAIRules) (openAIQuery, *failure) {
+func (a openAIAPI) check(
+	path string, v url.Values, r *http.Request, rules openAIRules,
+) (openAIQuery, *failure) {
 	q := openAIQuery{values: v, groups: v["group_by[]"], number: 1}
 	if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
 		return q, openAIInvalid("Invalid query string.", "", "")
@@ -62,7 +64,8 @@ func (a openAIAPI) check(path string, v url.Values, r *http.Request, rules openA
 // checkNames refuses unknown parameters. An array without its brackets is no
 // error and has no effect: the trap that a client must notice by itself.
 func checkNames(v url.Values, rules openAIRules) *failure {
-	known := slices.Concat([]string{"start_time", "end_time", "bucket_width", "limit", "page"}, rules.arrays, rules.flags)
+	scalars := []string{"start_time", "end_time", "bucket_width", "limit", "page"}
+	known := slices.Concat(scalars, rules.arrays, rules.flags)
 	names := make([]string, 0, len(v))
 	for name := range v {
 		names = append(names, name)
@@ -81,13 +84,14 @@ func checkNames(v url.Values, rules openAIRules) *failure {
 // after today.
 func (q *openAIQuery) window(today spend.Day) *failure {
 	if q.values.Get("start_time") == "" {
-		return openAIInvalid("Missing required parameter: 'start_time'.", "start_time", "missing_required_parameter")
+		return openAIInvalid("Missing required parameter: 'start_time'.",
+			"start_time", "missing_required_parameter")
 	}
 	for _, name := range []string{"start_time", "end_time"} {
 		n, err := number(q.values, name, 0)
 		if err != nil || n < 0 || n > 1<<36 {
-			return openAIInvalid(fmt.Sprintf("Invalid type for '%s': expected an integer of seconds since the epoch.", name),
-				name, "invalid_type")
+			message := fmt.Sprintf("Invalid type for '%s': expected an integer of seconds since the epoch.", name)
+			return openAIInvalid(message, name, "invalid_type")
 		}
 	}
 	start, _ := number(q.values, "start_time", 0) // checked above
@@ -107,16 +111,18 @@ func (q *openAIQuery) window(today spend.Day) *failure {
 // the wire delivers is silently less (API page 1.2).
 func (q *openAIQuery) page(most int64) *failure {
 	n, err := number(q.values, "limit", defaultLimit)
+	out := func(rule string, bound int64) *failure {
+		message := fmt.Sprintf("Invalid limit provided: %d. Limit must be %s than or equal to %d.", n, rule, bound)
+		return openAIInvalid(message, "limit", "invalid_request_error")
+	}
 	switch {
 	case err != nil:
 		return openAIInvalid("Invalid type for 'limit': expected an integer, but got a string instead.",
 			"limit", "invalid_type")
 	case n > most:
-		return openAIInvalid(fmt.Sprintf("Invalid limit provided: %d. Limit must be less than or equal to %d.", n, most),
-			"limit", "invalid_request_error")
+		return out("less", most)
 	case n < 1:
-		return openAIInvalid(fmt.Sprintf("Invalid limit provided: %d. Limit must be greater than or equal to 1.", n),
-			"limit", "invalid_request_error")
+		return out("greater", 1)
 	}
 	q.limit = int(min(n, dailyCap))
 	return nil

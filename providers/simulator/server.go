@@ -59,12 +59,16 @@ type Request struct {
 	Faults   []string // names of the effects that hit it
 }
 
-// Requests returns a copy of the log of all requests so far, oldest first.
+// Requests returns a copy of the log of requests so far, oldest first. Of very
+// many only the newest are kept.
 func (w *World) Requests() []Request {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.requests)
 }
+
+// maxLog bounds the log: a demo runs for weeks.
+const maxLog = 20000
 
 // ForgetRequests empties the log.
 func (w *World) ForgetRequests() {
@@ -149,6 +153,10 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request) *exchange {
 
 	s.world.mu.Lock()
 	defer s.world.mu.Unlock()
+	if len(s.world.requests) >= maxLog {
+		s.world.requests = slices.Delete(s.world.requests, 0, maxLog/2)
+		s.world.served += maxLog / 2
+	}
 	var hit []string
 	x.effects, hit = s.world.strike(s.api.provider(), x.source, x.number)
 	x.index = s.world.served + uint64(len(s.world.requests))
@@ -196,7 +204,7 @@ func (x *exchange) fail(f *failure) {
 // send writes a complete answer, compressed if the client asked for that.
 func (x *exchange) send(status int, ctype string, body []byte) {
 	h := x.w.Header()
-	if h.Get("Content-Type") == "" {
+	if _, set := h["Content-Type"]; !set {
 		h.Set("Content-Type", ctype)
 	}
 	h.Add("Vary", "Accept-Encoding")

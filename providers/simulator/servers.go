@@ -21,7 +21,9 @@ type Servers struct {
 	Elsewhere string
 
 	servers []*http.Server
-	wg      sync.WaitGroup
+	cancel  context.CancelFunc
+	serving sync.WaitGroup
+	asked   sync.RWMutex // held for reading while a request is answered
 
 	mu     sync.Mutex
 	stolen []string
@@ -30,7 +32,8 @@ type Servers struct {
 // Start listens on free ports of the loopback address and serves the providers
 // until Close. Requests inherit ctx.
 func (w *World) Start(ctx context.Context) (*Servers, error) {
-	s := &Servers{}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Servers{cancel: cancel}
 	for _, v := range []struct {
 		url     *string
 		host    string
@@ -54,23 +57,31 @@ func (w *World) Start(ctx context.Context) (*Servers, error) {
 
 func (s *Servers) serve(ctx context.Context, ln net.Listener, h http.Handler) {
 	srv := &http.Server{
-		Handler:           h,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.asked.RLock()
+			defer s.asked.RUnlock()
+			h.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	s.servers = append(s.servers, srv)
-	s.wg.Go(func() {
+	s.serving.Go(func() {
 		_ = srv.Serve(ln) // returns when Close is called; there is nothing else to tell
 	})
 }
 
-// Close stops the servers and breaks what is still being answered.
+// Close stops the servers, breaks what is still being answered and waits until
+// nothing of it runs.
 func (s *Servers) Close() error {
+	s.cancel()
 	var errs []error
 	for _, srv := range s.servers {
 		errs = append(errs, srv.Close())
 	}
-	s.wg.Wait()
+	s.serving.Wait()
+	s.asked.Lock() // waits for the last request
+	defer s.asked.Unlock()
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("closing the simulator: %w", err)
 	}

@@ -156,7 +156,9 @@ func TestPagesAddUpToTheTruthDigitForDigit(t *testing.T) {
 	now := noon
 	today := spend.DayOf(now)
 	win := spend.Window{From: today - 99, To: today + 1}
-	for _, opt := range []simulator.Options{{Seed: 1}, {Seed: 2, Tiny: true}, {Seed: 3, Plain: true, Lag: 5 * time.Hour}} {
+	for _, opt := range []simulator.Options{
+		{Seed: 1}, {Seed: 2, Tiny: true}, {Seed: 3, Plain: true, Lag: 5 * time.Hour},
+	} {
 		opt.Now = at(now)
 		w := simulator.New(opt)
 		for _, source := range []string{"openai/costs", "anthropic/cost_report"} {
@@ -242,3 +244,5 @@ func TestUsagePagesEqualTheTruth(t *testing.T) {
 		})
 	}
 }
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

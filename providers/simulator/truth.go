@@ -38,7 +38,7 @@ func (w *World) OpenAICost(d spend.Day, at time.Time) []Row {
 	for _, wk := range w.day(w.vendors[OpenAI], d, at) {
 		rows = appendOpenAIRows(rows, d, wk, w.opt.Plain)
 	}
-	return rows
+	return w.revised(OpenAI, d, rows)
 }
 
 // AnthropicCost returns the cost rows of a day as anthropic/cost_report reports
@@ -48,7 +48,7 @@ func (w *World) AnthropicCost(d spend.Day, at time.Time) []Row {
 	for _, wk := range w.day(w.vendors[Anthropic], d, at) {
 		rows = appendAnthropicRows(rows, d, wk, w.opt.Plain)
 	}
-	return rows
+	return w.revised(Anthropic, d, rows)
 }
 
 // Cost returns OpenAICost or AnthropicCost.

@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,6 +81,7 @@ type World struct {
 	faults   []*injected
 	requests []Request
 	served   uint64
+	revise   []*revision
 }
 
 // New returns a world; it starts nothing.
@@ -150,6 +152,18 @@ func (w *World) Projects(provider string) []string {
 		}
 	}
 	return ids
+}
+
+// Models returns the names of a provider's models that are in use, in catalogue
+// order.
+func (w *World) Models(provider string) []string {
+	var names []string
+	for _, l := range w.vendors[provider].lanes {
+		if name := l.model.name; name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // OpenAI returns the simulated api.openai.com.
