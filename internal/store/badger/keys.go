@@ -121,28 +121,6 @@ type key struct {
 	sum         [32]byte
 }
 
-// bytes is the inverse of parseKey.
-func (k key) bytes() []byte {
-	switch {
-	case k.space == spaceMeta && k.kind == metaIdentity:
-		return keyIdentity()
-	case k.space == spaceMeta:
-		return keyCatalogue(k.copy)
-	case k.space == spaceHead:
-		return keyHead(k.num, k.copy)
-	case k.space == spaceDay:
-		return keyDay(k.day, k.num, k.copy, k.chunk)
-	case k.kind == rawCounters:
-		return keyCounters(k.day)
-	case k.kind == rawBody:
-		return keyBody(k.day, k.sum, k.chunk)
-	case k.kind == rawPull:
-		return keyPull(k.day, k.pull, k.num)
-	default:
-		return keyPage(k.day, k.pull, k.seq)
-	}
-}
-
 // parseKey takes a key apart. ok is false for anything that is not drawn above:
 // foreign bytes are reported by whoever meets them, never a panic.
 func parseKey(b []byte) (k key, ok bool) {

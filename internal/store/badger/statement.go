@@ -15,7 +15,8 @@ import (
 //	strings), gross, credits · number of usages · each: model, project, five
 //	token counts, requests, flags
 //
-// with numbers as varints and strings and amounts behind their length. The time
+// with numbers as varints, strings behind their length and amounts in Money's own
+// binary form, which is exact and the same for equal amounts. The time
 // it was read is not part of it but of the head, so that a day read again with
 // the same content is not written again.
 const (
@@ -34,7 +35,7 @@ func encodeStatement(st spend.Statement) []byte {
 		for _, s := range [...]string{c.Model, c.Project, c.Item, c.Currency} {
 			rows = binary.AppendUvarint(rows, e.ref(s))
 		}
-		rows = appendMoney(appendMoney(rows, c.Gross), c.Credits)
+		rows = c.Credits.AppendBinary(c.Gross.AppendBinary(rows))
 	}
 	rows = binary.AppendUvarint(rows, uint64(len(st.Usage)))
 	for _, u := range st.Usage {
@@ -69,11 +70,6 @@ func (e *stmtEncoder) ref(s string) uint64 {
 		e.strings, e.index[s] = append(e.strings, s), i
 	}
 	return i
-}
-
-func appendMoney(b []byte, m spend.Money) []byte {
-	s := m.AppendTo(nil)
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 // decodeStatement reads what encodeStatement wrote. Anything else is an error,
@@ -194,14 +190,15 @@ func (d *stmtDecoder) str() string {
 }
 
 func (d *stmtDecoder) money() spend.Money {
-	b := d.bytes()
 	if d.err != nil {
 		return spend.Money{}
 	}
-	m, err := spend.ParseMoney(string(b))
+	m, rest, err := spend.MoneyFromBinary(d.b)
 	if err != nil {
 		d.fail("amount: " + err.Error())
+		return spend.Money{}
 	}
+	d.b = rest
 	return m
 }
 

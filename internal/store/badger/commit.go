@@ -1,0 +1,296 @@
+package badger
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/spend"
+)
+
+// batch collects writes and hands them to Badger in transactions below its
+// limit. What it has written before the commit is invisible or says of itself
+// that it is unfinished. Its methods are called with wmu held.
+type batch struct {
+	s       *Store
+	entries []*badger.Entry
+	size    int64
+
+	// Only of pulls: the record rewritten by every transaction that holds pages,
+	// and how many pages of each fetch day are among the entries.
+	pull    *pullRecord
+	counted bool // the pull is in its day's counter
+	pages   map[spend.Day]int
+}
+
+// entryOverhead is more than Badger's own estimate per entry (txn.go, checkSize).
+const entryOverhead = 32
+
+func (b *batch) put(key []byte, kind byte, content []byte) {
+	b.append(key, b.s.sealer.seal(key, kind, content))
+}
+
+func (b *batch) append(key, value []byte) {
+	b.entries = append(b.entries, badger.NewEntry(key, value))
+	b.size += int64(len(key)+len(value)) + entryOverhead
+}
+
+// room makes room for n more bytes, writing out what is there if need be.
+func (b *batch) room(n int) error {
+	if b.size+int64(n)+tailReserve <= b.s.opt.batchBytes() && len(b.entries) < maxEntries {
+		return nil
+	}
+	return b.flush()
+}
+
+const (
+	// tailReserve is kept for what every transaction of a pull adds: its record and counters.
+	tailReserve = 8 << 10
+	// maxEntries is below Badger's limit on the number of entries of a 1 MiB memtable.
+	maxEntries = 1000
+)
+
+// flush writes the entries out, durably but not visibly.
+func (b *batch) flush() error {
+	if len(b.entries) == 0 {
+		return nil
+	}
+	publish, err := b.finishPull()
+	if err != nil {
+		return err
+	}
+	if err := b.s.write(b.entries); err != nil {
+		return err
+	}
+	b.reset()
+	publish()
+	return nil
+}
+
+func (b *batch) reset() {
+	b.entries, b.size = b.entries[:0], 0
+	clear(b.pages)
+}
+
+// finishPull adds the pull's record and the counters of the days it touched.
+// publish makes the new counters known once they are written.
+func (b *batch) finishPull() (publish func(), err error) {
+	if b.pull == nil {
+		return func() {}, nil
+	}
+	rec, err := json.Marshal(b.pull)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the record of pull %s: %w", b.pull.id, err)
+	}
+	b.put(keyPull(b.pull.day(), b.pull.id, b.pull.Num), kindPull, rec)
+	b.s.mu.RLock()
+	updated := make(map[spend.Day]dayCounters)
+	for day, n := range b.pages {
+		c := b.s.days[day].clone()
+		c.Pages[b.pull.Source.Provider] += n
+		updated[day] = c
+	}
+	if day := b.pull.day(); !b.counted {
+		c, ok := updated[day]
+		if !ok {
+			c = b.s.days[day].clone()
+		}
+		c.Pulls++
+		updated[day] = c
+	}
+	b.s.mu.RUnlock()
+	for day, c := range updated {
+		v, err := json.Marshal(c)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the counters of %s: %w", day, err)
+		}
+		b.put(keyCounters(day), kindCounters, v)
+	}
+	return func() {
+		b.counted = true
+		b.s.mu.Lock()
+		defer b.s.mu.Unlock()
+		maps.Copy(b.s.days, updated)
+	}, nil
+}
+
+// change is what a commit makes visible.
+type change struct {
+	heads  []*head  // new heads, of known or new sources
+	forget []uint32 // sources that leave the catalogue
+	// end is the pull's record with its verdict: it replaces the open one in the
+	// very transaction that shows the heads, never before.
+	end *pullRecord
+}
+
+// commit makes c and everything in the batches visible and durable in one step,
+// and remembers it in the identity file. wmu is held. After an error nothing has
+// become visible.
+func (s *Store) commit(c change, batches ...*batch) error {
+	cat := s.cat.clone()
+	cat.Seq++
+	tail := &batch{s: s}
+	for _, h := range c.heads {
+		if err := s.putHead(tail, cat, h); err != nil {
+			return err
+		}
+	}
+	for _, num := range c.forget {
+		cat.Sources = without(cat.Sources, num)
+	}
+	v, err := json.Marshal(cat)
+	if err != nil {
+		return fmt.Errorf("encoding the catalogue: %w", err)
+	}
+	tail.put(keyCatalogue(byte(cat.Seq&1)), kindCatalogue, v)
+	if err := s.makeRoom(tail, batches); err != nil {
+		return err
+	}
+	publish, err := s.writeLast(c, tail, batches)
+	if err != nil {
+		return err
+	}
+	publish()
+	s.publish(cat, c)
+	if err := writeSidecar(s.opt.Dir, sidecar{schemaVersion, s.id, cat.Seq}); err != nil {
+		// The commit stands. An older sequence only makes the check at open weaker.
+		s.opt.Logger.Warn("store identity file was not updated", "err", err)
+	}
+	return nil
+}
+
+// makeRoom writes the batches out unless they fit into one transaction with tail.
+func (s *Store) makeRoom(tail *batch, batches []*batch) error {
+	size, entries := tail.size+tailReserve, len(tail.entries)
+	for _, b := range batches {
+		size, entries = size+b.size, entries+len(b.entries)
+	}
+	if size <= s.opt.batchBytes() && entries <= maxEntries {
+		return nil
+	}
+	for _, b := range batches {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeLast writes the transaction that shows everything.
+func (s *Store) writeLast(c change, tail *batch, batches []*batch) (publish func(), err error) {
+	publish = func() {}
+	var all []*badger.Entry
+	for _, b := range batches {
+		mark, size := len(b.entries), b.size
+		if b.pull != nil {
+			open := b.pull
+			if c.end != nil {
+				b.pull = c.end
+			}
+			publish, err = b.finishPull()
+			b.pull = open
+			if err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, b.entries...)
+		// If the write fails the batch must be as it was, without the verdict.
+		b.entries, b.size = b.entries[:mark], size
+	}
+	if err := s.write(append(all, tail.entries...)); err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		b.reset()
+	}
+	return publish, nil
+}
+
+// putHead adds a new head in its source's idle copy and links it.
+func (s *Store) putHead(tail *batch, cat *catalogue, h *head) error {
+	link := cat.byNum(h.num)
+	if link == nil {
+		cat.Sources = append(cat.Sources, sourceLink{Num: h.num, Copy: 1})
+		link = &cat.Sources[len(cat.Sources)-1]
+		cat.Next = max(cat.Next, h.num+1)
+	}
+	if len(link.Sum) == len(digest{}) {
+		h.prev = digest(link.Sum)
+	}
+	h.seq = cat.Seq
+	b, err := h.encode()
+	if err != nil {
+		return err
+	}
+	sum := digestOf(b)
+	link.ID, link.Copy, link.Seq, link.Sum = h.id, 1-link.Copy, h.seq, sum[:]
+	tail.put(keyHead(h.num, link.Copy), kindHead, b)
+	return nil
+}
+
+func without(links []sourceLink, num uint32) []sourceLink {
+	kept := links[:0]
+	for _, l := range links {
+		if l.Num != num {
+			kept = append(kept, l)
+		}
+	}
+	return kept
+}
+
+// publish shows a commit to readers.
+func (s *Store) publish(cat *catalogue, c change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cat = cat
+	for _, h := range c.heads {
+		s.heads[h.num] = h
+	}
+	for _, num := range c.forget {
+		delete(s.heads, num)
+	}
+}
+
+// write is one synced Badger transaction. After a failed one nothing is written
+// any more: what the engine holds in memory and what is on disk may differ.
+func (s *Store) write(entries []*badger.Entry) error {
+	if s.broken != nil {
+		return fmt.Errorf("store stopped writing after an error, restart aispend: %w", s.broken)
+	}
+	if err := s.CheckSpace(); err != nil {
+		return err
+	}
+	txn := s.db.NewTransaction(true)
+	defer txn.Discard()
+	for _, e := range entries {
+		if err := txn.SetEntry(e); err != nil {
+			return fmt.Errorf("writing to the store: %w", err)
+		}
+	}
+	if err := txn.Commit(); err != nil {
+		if !errors.Is(err, badger.ErrTxnTooBig) && !errors.Is(err, badger.ErrBlockedWrites) {
+			s.broken = err
+		}
+		return fmt.Errorf("committing to the store: %w", err)
+	}
+	return nil
+}
+
+// writable refuses early what could not be written later.
+func (s *Store) writable(id spend.SourceID) (*head, error) {
+	h, err := s.current(id)
+	if err != nil {
+		return nil, err
+	}
+	if h == nil {
+		h = &head{num: s.cat.Next, id: id}
+	}
+	if id.Provider == "" || id.Source == "" {
+		return nil, fmt.Errorf("%w: source without a name", store.ErrNotFound)
+	}
+	return h, nil
+}

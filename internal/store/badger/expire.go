@@ -1,0 +1,98 @@
+package badger
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aispend/aispend/spend"
+)
+
+// Expire gives back the disk of fetch days and of statements past their
+// retention, however long ago it ran last. Heads forget the days first: a kill
+// in between leaves keys that nobody names, and the next call drops them.
+func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
+	done, err := s.begin("expire")
+	if err != nil {
+		return err
+	}
+	defer done(&err)
+	if err := ctxErr(ctx, "expiring old days"); err != nil {
+		return err
+	}
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	if err := s.forgetDays(s.historyCutoff(now)); err != nil {
+		return fmt.Errorf("expiring statements: %w", err)
+	}
+	// Dropping keeps every reader and writer waiting, so it is one call for all
+	// days. Badger can leave a level out when a compaction is in its way and say
+	// nothing (levels.go, dropPrefixes), hence the second look.
+	for range 2 {
+		prefixes := s.oldPrefixes(now)
+		if len(prefixes) == 0 {
+			s.forgetRaw(s.rawCutoff(now))
+			return nil
+		}
+		if s.broken != nil {
+			return fmt.Errorf("expiring old days: store stopped writing after an error: %w", s.broken)
+		}
+		if err := s.db.DropPrefix(prefixes...); err != nil {
+			return fmt.Errorf("dropping %d old days: %w", len(prefixes), err)
+		}
+	}
+	if left := s.oldPrefixes(now); len(left) > 0 {
+		return fmt.Errorf("dropping old days: %d are still there and will be dropped next time", len(left))
+	}
+	s.forgetRaw(s.rawCutoff(now))
+	return nil
+}
+
+// oldPrefixes lists the days that have keys and should have none.
+func (s *Store) oldPrefixes(now time.Time) [][]byte {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	var prefixes [][]byte
+	for space, cutoff := range map[byte]spend.Day{spaceRaw: s.rawCutoff(now), spaceDay: s.historyCutoff(now)} {
+		for _, day := range s.daysIn(txn, space) {
+			if day < cutoff {
+				prefixes = append(prefixes, prefixDay(space, day))
+			}
+		}
+	}
+	return prefixes
+}
+
+// forgetDays commits heads without the days before cutoff.
+func (s *Store) forgetDays(cutoff spend.Day) error {
+	for _, link := range s.cat.Sources {
+		s.mu.RLock()
+		h := s.heads[link.Num]
+		s.mu.RUnlock()
+		if h == nil || len(h.days) == 0 || h.days[0].day >= cutoff {
+			continue
+		}
+		n := *h
+		for len(n.days) > 0 && n.days[0].day < cutoff {
+			n.days = n.days[1:]
+		}
+		if n.state.CoveredFrom != 0 {
+			n.state.CoveredFrom = max(n.state.CoveredFrom, cutoff)
+		}
+		if err := s.commit(change{heads: []*head{&n}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetRaw takes the dropped days out of the counters.
+func (s *Store) forgetRaw(cutoff spend.Day) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for day := range s.days {
+		if day < cutoff {
+			delete(s.days, day)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/spend"
+)
+
+// maxFindings bounds what Verify's error lists; the rest is counted.
+const maxFindings = 20
+
+// Verify reads every value that counts through its checksum and has Badger check
+// its tables. The error wraps store.ErrCorrupt and names what was found.
+func (s *Store) Verify(ctx context.Context) (err error) {
+	done, err := s.begin("verify")
+	if err != nil {
+		return err
+	}
+	defer done(&err)
+	v := s.newVerifier()
+	defer v.txn.Discard()
+	for _, step := range []func(context.Context) error{v.tables, v.ledger, v.archive} {
+		if err := v.guarded(ctx, step); err != nil {
+			return fmt.Errorf("verifying the store: %w", err)
+		}
+	}
+	if v.count == 0 {
+		return nil
+	}
+	s.corrupt.Store(true)
+	return fmt.Errorf("%w: %d findings: %w", store.ErrCorrupt, v.count, errors.Join(v.found...))
+}
+
+type verifier struct {
+	s     *Store
+	txn   *badger.Txn
+	links []sourceLink
+	heads map[uint32]*head
+	found []error
+	count int
+}
+
+// newVerifier looks at what counts and at the database at the same instant.
+func (s *Store) newVerifier() *verifier {
+	s.wmu.Lock()
+	defer s.wmu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	v := &verifier{s: s, txn: s.db.NewTransaction(false), links: s.cat.clone().Sources, heads: maps.Clone(s.heads)}
+	for _, err := range s.lost {
+		v.finding(err)
+	}
+	return v
+}
+
+func (v *verifier) finding(err error) {
+	if v.count++; v.count <= maxFindings {
+		v.found = append(v.found, err)
+	}
+}
+
+// guarded runs a step; a panic in Badger, or a fault in a mapped file that has
+// become shorter, is a finding.
+func (v *verifier) guarded(ctx context.Context, step func(context.Context) error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			v.finding(fmt.Errorf("badger panicked: %v", r))
+		}
+	}()
+	return step(ctx)
+}
+
+func (v *verifier) tables(context.Context) error {
+	if err := v.s.db.VerifyChecksum(); err != nil {
+		v.finding(fmt.Errorf("badger tables: %w", err))
+	}
+	return nil
+}
+
+// ledger reads every day that a head names, and the heads from disk.
+func (v *verifier) ledger(ctx context.Context) error {
+	for _, link := range v.links {
+		h := v.heads[link.Num]
+		if h == nil {
+			continue // its damage is counted already
+		}
+		b, err := v.s.get(v.txn, keyHead(link.Num, link.Copy), kindHead)
+		if err == nil && digestOf(b) != digest(link.Sum) {
+			err = fmt.Errorf("%w: an older one took its place", store.ErrCorrupt)
+		}
+		if err != nil {
+			v.finding(fmt.Errorf("head of %s: %w", link.ID, err))
+		}
+		for _, e := range h.days {
+			if err := ctxErr(ctx, "reading the ledger"); err != nil {
+				return err
+			}
+			if _, err := v.s.readDay(v.txn, h.num, e); err != nil && !v.s.expired(link.ID, e.day) {
+				v.finding(fmt.Errorf("%s of %s: %w", e.day, link.ID, err))
+			}
+		}
+	}
+	return nil
+}
+
+// archive reads every kept fetch day: its counters, its pull records, its pages
+// and their bodies.
+func (v *verifier) archive(ctx context.Context) error {
+	for _, day := range v.s.rawDays() {
+		counters, err := v.s.readCounters(v.txn, day)
+		if err != nil {
+			v.finding(fmt.Errorf("counters of %s: %w", day, err))
+			continue
+		}
+		if _, err := v.s.pullsOf(v.txn, day); err != nil {
+			v.finding(fmt.Errorf("pulls of %s: %w", day, err))
+		}
+		if err := v.pages(ctx, day, counters); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *verifier) pages(ctx context.Context, day spend.Day, counters dayCounters) error {
+	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefixRaw(day, rawPage)})
+	defer it.Close()
+	n, want := 0, 0
+	for _, c := range counters.Pages {
+		want += c
+	}
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := ctxErr(ctx, "reading the archive"); err != nil {
+			return err
+		}
+		n++
+		m, err := v.s.readMeta(it.Item())
+		if err == nil {
+			_, err = v.s.readBody(v.txn, m.bodyKey(), m.Bytes)
+		}
+		if err != nil {
+			v.finding(fmt.Errorf("page %x of %s: %w", it.Item().Key(), day, err))
+		}
+	}
+	if n != want {
+		v.finding(fmt.Errorf("%w: %d pages of %s, %d were written", store.ErrCorrupt, n, day, want))
+	}
+	return nil
+}
