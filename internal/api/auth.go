@@ -92,8 +92,8 @@ func unauthorized(challenge, detail string) error {
 }
 
 func unreadable(kind string) error {
-	return problemf(http.StatusServiceUnavailable, "the %s token is configured but cannot be read on the server; "+
-		"check that its file exists and is not empty", kind)
+	return problemf(http.StatusServiceUnavailable, "the %s token is configured but cannot be read; "+
+		"check on the server that its file exists and is not empty", kind)
 }
 
 // bearer returns the token of the Authorization header.

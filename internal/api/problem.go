@@ -126,6 +126,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, route string, err 
 	h.Set("Content-Type", typeProblem)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.ContentLength != 0 {
+		// Or net/http would wait for the rest of the body before it lets this out.
+		h.Set("Connection", "close")
+	}
 	if he.challenge != "" {
 		h.Set("WWW-Authenticate", he.challenge)
 	}
