@@ -294,7 +294,7 @@ const (
 // newRig opens an empty store; start is the time it is then.
 func newRig(t *testing.T, start string) *rig {
 	r := &rig{t: t, dir: t.TempDir(), seen: &tally{}, log: &strings.Builder{}}
-	r.offset.Store(int64(at(start).Sub(time.Now())))
+	r.offset.Store(int64(time.Until(at(start))))
 	r.free.Store(1 << 40)
 	r.open()
 	t.Cleanup(r.close)

@@ -3,7 +3,8 @@ package ingest_test
 import (
 	"context"
 	"fmt"
-	"os"
+	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -82,7 +83,7 @@ type world struct {
 
 func (w *world) now() time.Time { return w.clock }
 
-func (w *world) open(t *rapid.T) {
+func (w *world) open(t rapid.TB) {
 	s, err := openStore(w.dir, w.now, func(string) (uint64, error) { return 1 << 40, nil })
 	if err != nil {
 		t.Fatalf("opening: %v", err)
@@ -98,7 +99,7 @@ func (w *world) open(t *rapid.T) {
 	w.runner = ingest.New(o)
 }
 
-func (w *world) close(t *rapid.T) {
+func (w *world) close(t rapid.TB) {
 	if err := w.store.Close(); err != nil {
 		t.Fatalf("closing: %v", err)
 	}
@@ -189,13 +190,10 @@ func (w *world) recompute(t *rapid.T, dry bool) {
 // complete walk said ..." after the second pull of a day. In ReplaceWindow alone:
 // the same. In Amend's input alone (settle): caught by TestRecompute.
 func TestLiveRollupEqualsReplay(t *testing.T) {
-	root := t.TempDir()
+	root, runs := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp(root, "store")
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := &world{dir: dir, clock: at("2026-11-03T10:00:00Z"), model: truth{}}
+		runs++
+		w := &world{dir: filepath.Join(root, strconv.Itoa(runs)), clock: at("2026-11-03T10:00:00Z"), model: truth{}}
 		for _, account := range []string{"acme", "beta"} {
 			id := spend.SourceID{Provider: "openai", Account: account, Source: "openai/costs"}
 			w.scripts = append(w.scripts, newScript(id, w.now))

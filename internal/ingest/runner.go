@@ -63,10 +63,7 @@ func (r *Runner) prepare(ctx context.Context) error {
 // they are not counted. Run returns when the last of them has been put away. Its
 // error is that of Prepare; a source that fails never ends Run.
 func (r *Runner) Run(ctx context.Context) error {
-	if err := r.Prepare(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+	if err := r.Prepare(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	var wg sync.WaitGroup
