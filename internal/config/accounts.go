@@ -76,9 +76,11 @@ func ambiguous(ref AccountRef, p Provider, known []AccountRef, taken map[Account
 	if !twice {
 		other = p.ref()
 	}
-	return fmt.Errorf("previous_names of the %s block with account %s lists %s, and the ledger holds charges of both %s and %s: "+
-		"two histories cannot become one, because days that both hold would be counted twice or lost; "+
-		"take %s out of previous_names and keep its charges in the totals with retired_accounts: %s",
+	return fmt.Errorf(
+		"previous_names of the %s block with account %s lists %s, and the ledger holds charges of both %s "+
+			"and %s: "+
+			"two histories cannot become one, because days that both hold would be counted twice or lost; "+
+			"take %s out of previous_names and keep its charges in the totals with retired_accounts: %s",
 		p.Type, p.Account, ref.Account, other, ref, ref.Account, flow(ref))
 }
 

@@ -3,6 +3,8 @@ package config
 import (
 	"strings"
 	"time"
+
+	"github.com/aispend/aispend/internal/secret"
 )
 
 // typeVertex is the provider type that the contract promises and this version
@@ -11,6 +13,7 @@ const typeVertex = "vertex"
 
 // check applies every rule that needs more than one value, or a value's meaning.
 func (d *decoder) check(c *Config) {
+	d.checkSecrets(c) // first: what follows reads the files that are fit to be read
 	d.checkStorage(c)
 	d.checkIngest(c)
 	d.checkMetrics(c)
@@ -18,7 +21,6 @@ func (d *decoder) check(c *Config) {
 	d.checkRetired(c)
 	d.checkCaps(c)
 	d.checkURLs(c)
-	d.checkSecrets(c)
 	d.checkTokens(c)
 	d.checkHook(c)
 }
@@ -29,7 +31,8 @@ func (d *decoder) checkStorage(c *Config) {
 		return
 	}
 	if c.Metrics.DailyWindow > c.Storage.History {
-		d.errorf("storage.history", "%s is shorter than metrics.daily_window (%s): lengthen the one or shorten the other",
+		d.errorf("storage.history",
+			"%s is shorter than metrics.daily_window (%s): lengthen the one or shorten the other",
 			formatDuration(c.Storage.History), formatDuration(c.Metrics.DailyWindow))
 	}
 }
@@ -67,7 +70,8 @@ func (d *decoder) reach(key string, v time.Duration, c *Config) {
 // days checks a duration of whole days.
 func (d *decoder) days(key string, v, low, high time.Duration) bool {
 	if v%day != 0 {
-		d.errorf(key, "%s is not a whole number of days: write %s", formatDuration(v), formatDuration(v.Truncate(day)+day))
+		d.errorf(key,
+			"%s is not a whole number of days: write %s", formatDuration(v), formatDuration(v.Truncate(day)+day))
 		return false
 	}
 	return d.span(key, v, low, high)
@@ -75,7 +79,8 @@ func (d *decoder) days(key string, v, low, high time.Duration) bool {
 
 func (d *decoder) span(key string, v, low, high time.Duration) bool {
 	if v < low || v > high {
-		d.errorf(key, "%s is out of range: from %s to %s", formatDuration(v), formatDuration(low), formatDuration(high))
+		d.errorf(key,
+			"%s is out of range: from %s to %s", formatDuration(v), formatDuration(low), formatDuration(high))
 		return false
 	}
 	return true
@@ -83,13 +88,14 @@ func (d *decoder) span(key string, v, low, high time.Duration) bool {
 
 // checkTokens looks into the tokens that callers present.
 func (d *decoder) checkTokens(c *Config) {
-	admin := d.tokens("web.admin_token", c.AdminTokens)
-	read := d.tokens("web.read_token", c.ReadTokens)
-	d.tokens("hard_cap.inbound_token", c.InboundTokens)
+	admin := d.tokens("web.admin_token", c.Web.AdminToken)
+	read := d.tokens("web.read_token", c.Web.ReadToken)
+	d.tokens("hard_cap.inbound_token", c.HardCap.InboundToken)
 	for _, r := range read {
 		for _, a := range admin {
-			if sameSecret(r, a) {
-				d.warnf("web.read_token", "is also an admin token: everyone who may read may administrate; make another one")
+			if digestOf(r).equal(digestOf(a)) {
+				d.warnf("web.read_token",
+					"is also an admin token: everyone who may read may administrate; make another one")
 				return
 			}
 		}
@@ -99,17 +105,15 @@ func (d *decoder) checkTokens(c *Config) {
 	}
 }
 
-func (d *decoder) tokens(key string, get func() ([]string, error)) []string {
-	tokens, err := get()
-	if err != nil {
-		return nil // checkSecrets has reported the file
+func (d *decoder) tokens(key string, v *secret.Value) []string {
+	text, ok := d.secretText(v)
+	if !ok {
+		return nil
 	}
-	if !d.given(key) {
-		key += fileSuffix
-	}
+	tokens := splitTokens(text)
 	for _, t := range tokens {
 		if strings.ContainsAny(t, " \t") {
-			d.errorf(key, "holds a token with a space in it: one token per line, no comments")
+			d.errorf(d.givenKey(key), "holds a token with a space in it: one token per line, no comments")
 			return nil
 		}
 	}

@@ -55,17 +55,22 @@ func (d *decoder) checkScope(key string, c Cap) {
 	builtin := slices.Contains(builtinScopes(), c.Scope)
 	switch {
 	case c.Scope == "":
-		d.errorf(key+".scope", "is missing: write %s, or any name together with match", strings.Join(builtinScopes(), ", "))
+		d.errorf(key+".scope",
+			"is missing: write %s, or any name together with match", strings.Join(builtinScopes(), ", "))
 	case !validScope(c.Scope):
-		d.errorf(key+".scope", "%s is not a scope: at most 64 bytes, without control characters or outer spaces", quote(c.Scope))
+		d.errorf(key+".scope",
+			"%s is not a scope: at most 64 bytes, without control characters or outer spaces", quote(c.Scope))
 	case builtin && d.given(key+".match"):
-		d.errorf(key+".match", "cannot be combined with the built-in scope %s: remove it, or name the scope otherwise", c.Scope)
+		d.errorf(key+".match",
+			"cannot be combined with the built-in scope %s: remove it, or name the scope otherwise", c.Scope)
 	case !builtin && c.Match == (Match{}):
-		d.errorf(key+".match", "is missing: a scope of your own (%s) needs at least one of provider, account, project, model; "+
-			"built in are %s", quote(c.Scope), strings.Join(builtinScopes(), ", "))
+		d.errorf(key+".match",
+			"is missing: a scope of your own (%s) needs at least one of provider, account, project, model; "+
+				"built in are %s", quote(c.Scope), strings.Join(builtinScopes(), ", "))
 	}
 	if p := c.Match.Provider; p != "" && !slices.Contains(append(d.typeNames(), typeVertex), p) {
-		d.errorf(key+".match.provider", "%s is not a provider type: write %s", quote(p), oneOf(append(d.typeNames(), typeVertex)))
+		d.errorf(key+".match.provider",
+			"%s is not a provider type: write %s", quote(p), oneOf(append(d.typeNames(), typeVertex)))
 	}
 	if a := c.Match.Account; a != "" && !validAccount(a) {
 		d.errorf(key+".match.account", "%s is not an account name: 1 to 64 letters, digits, _ . or -", quote(a))
@@ -88,7 +93,8 @@ func (d *decoder) checkCap(key string, c Cap) {
 		d.errorf(key, "has no level: give soft_usd, hard_usd or both (0 for none)")
 	}
 	if !c.Soft.IsZero() && !c.Hard.IsZero() && c.Soft.Cmp(c.Hard) > 0 {
-		d.errorf(key+".soft_usd", "%s is above hard_usd (%s): the soft level warns first, so it cannot be the higher one", c.Soft, c.Hard)
+		d.errorf(key+".soft_usd",
+			"%s is above hard_usd (%s): the soft level warns first, so it cannot be the higher one", c.Soft, c.Hard)
 	}
 }
 

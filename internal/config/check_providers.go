@@ -88,9 +88,9 @@ func (d *decoder) checkCAFile(key, path string) {
 	if path == "" {
 		return
 	}
-	b, err := readFile(path, maxFileBytes)
+	b, err := readRegular(path, maxFileBytes)
 	if err != nil {
-		d.errorf(key, "%s cannot be read: %v", path, reason(err))
+		d.errorf(key, "%s %v", path, err)
 		return
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(b) {
@@ -110,11 +110,13 @@ func (d *decoder) checkPreviousNames(c *Config, byName map[AccountRef]int) {
 				continue
 			}
 			if at, ok := byName[ref]; ok {
-				d.errorf(key, "%s is configured (%s): a former name cannot be in use; remove it here, or rename that account",
+				d.errorf(key,
+					"%s is configured (%s): a former name cannot be in use; remove it here, or rename that account",
 					ref, blockKey(at))
 			}
 			if at, ok := claimed[ref]; ok {
-				d.errorf(key, "%s is also a former name of %s: its charges can move to one account only", ref, blockKey(at))
+				d.errorf(key,
+					"%s is also a former name of %s: its charges can move to one account only", ref, blockKey(at))
 			}
 			if slices.Contains(c.RetiredAccounts, ref) {
 				d.errorf(key, "%s is also in retired_accounts: its charges either move or stay, keep one of the two", ref)
@@ -126,21 +128,18 @@ func (d *decoder) checkPreviousNames(c *Config, byName map[AccountRef]int) {
 
 // checkCredentials refuses to count one bill twice.
 func (d *decoder) checkCredentials(c *Config) {
-	keys := make([]string, len(c.Providers))
+	digests := make([]*digest, len(c.Providers)) // nil: no key to compare
 	for i, p := range c.Providers {
-		if !p.Enabled || !p.Settings.Credential().Set() {
+		if !p.Enabled {
 			continue
 		}
-		text, err := p.Settings.Credential().Get()
-		if err != nil {
-			continue // checkSecrets reports the file
+		text, ok := d.secretText(p.Settings.Credential())
+		if !ok {
+			continue // checkSecrets has reported the file
 		}
-		keys[i] = text
+		digests[i] = digestOf(text)
 		for j, other := range c.Providers[:i] {
-			if other.Type != p.Type || keys[j] == "" || !sameSecret(text, keys[j]) {
-				continue
-			}
-			if !disjoint(p.Settings, other.Settings) {
+			if other.Type == p.Type && digests[i].equal(digests[j]) && !disjoint(p.Settings, other.Settings) {
 				d.errorf(blockKey(i), "has the same key as %s (line %d), so the bill would be counted twice: "+
 					"remove one of the blocks, or limit both to different projects or workspaces",
 					blockKey(j), d.places[blockKey(j)].line)

@@ -17,7 +17,7 @@ import (
 )
 
 // maxNodes bounds the walk, so that a file of aliases of aliases ends.
-const maxNodes = 100_000
+const maxNodes = 20_000
 
 const fileSuffix = "_file"
 
@@ -38,6 +38,7 @@ type decoder struct {
 
 	places   map[string]place // by key path
 	secrets  []secretFile
+	unfit    map[*secret.Value]bool // secrets whose file is not worth reading
 	findings []Finding
 	warnings []Finding
 	nodes    int
@@ -52,7 +53,7 @@ type secretFile struct {
 func newDecoder(file, dir string, types map[string]providers.Type) *decoder {
 	return &decoder{
 		file: file, dir: dir, types: types,
-		vars: map[*yaml.Node]string{}, places: map[string]place{},
+		vars: map[*yaml.Node]string{}, places: map[string]place{}, unfit: map[*secret.Value]bool{},
 	}
 }
 
@@ -96,7 +97,8 @@ func (d *decoder) value(n *yaml.Node, key string, v reflect.Value) {
 	if n == nil {
 		return
 	}
-	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && v.Type() != reflect.TypeFor[spend.Money]() {
+	isMoney := v.Type() == reflect.TypeFor[spend.Money]()
+	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && !isMoney {
 		if s, ok := d.scalar(n, key); ok {
 			if err := text.UnmarshalText([]byte(s)); err != nil {
 				d.errorf(key, "%v", err)
@@ -324,7 +326,9 @@ func (d *decoder) secretValue(n *yaml.Node, key string, s slot, seen map[string]
 		s.value.Set(reflect.ValueOf(v))
 		d.secrets = append(d.secrets, secretFile{key, v})
 	case strings.HasPrefix(text, "${") || strings.HasPrefix(text, "$("):
-		d.errorf(key, "looks like a variable, and variables are not expanded: put the secret into a file and name it in %s", lastKey(twin))
+		d.errorf(key,
+			"looks like a variable, and variables are not expanded: put the secret into a file and name it "+
+				"in %s", lastKey(twin))
 	default:
 		s.value.Set(reflect.ValueOf(secret.New(text)))
 	}

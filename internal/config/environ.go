@@ -160,9 +160,9 @@ func (e *environment) text(name string) string {
 	case v != "" && path != "":
 		e.errorf(name, "excludes %s_FILE: set at most one of the two", name)
 	case path != "":
-		b, err := readFile(path, maxSecretBytes)
+		b, err := readRegular(path, maxSecretBytes)
 		if err != nil {
-			e.errorf(name+"_FILE", "%s cannot be read: %v", path, reason(err))
+			e.errorf(name+"_FILE", "%s %v", path, err)
 			return ""
 		}
 		v = string(b)
@@ -196,8 +196,10 @@ func (e *environment) warn() {
 		}
 	}
 	inline := slices.DeleteFunc(e.names(Secret), func(n string) bool { return strings.HasSuffix(n, "_FILE") })
-	add(inline, "holds a secret that other processes may see: put it into a file and name that in NAME_FILE instead")
-	add(e.names(Receiver), "has no effect: Alertmanager sends the messages, and its configuration names the receivers")
+	add(inline,
+		"holds a secret that other processes may see: put it into a file and name that in NAME_FILE instead")
+	add(e.names(Receiver),
+		"has no effect: Alertmanager sends the messages, and its configuration names the receivers")
 	add(e.names(Unneeded), "has no effect: an admin key belongs to one organisation already")
 	for _, p := range []string{"OPENAI", "ANTHROPIC"} {
 		if e.set(p+"_API_KEY") && !e.on("ENABLE_"+p) {
@@ -256,7 +258,8 @@ func (e *environment) block(provider, enable, key string) *yaml.Node {
 		return nil
 	}
 	if !e.set(key) {
-		e.errorf(enable, "is true and there is no key: set %s_FILE to a file that holds an admin key, or %s", key, key)
+		e.errorf(enable,
+			"is true and there is no key: set %s_FILE to a file that holds an admin key, or %s", key, key)
 		return nil
 	}
 	b := e.name(&yaml.Node{Kind: yaml.MappingNode}, enable)

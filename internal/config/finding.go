@@ -54,6 +54,17 @@ func sortFindings(fs []Finding) []Finding {
 	return slices.Compact(fs)
 }
 
+// maxFindings is how many errors one load shows: nobody reads more, and a file
+// that is something else entirely has thousands.
+const maxFindings = 50
+
+func capFindings(file string, fs []Finding) []Finding {
+	if more := len(fs) - maxFindings; more > 0 {
+		return append(fs[:maxFindings:maxFindings], Finding{File: file, Msg: fmt.Sprintf("and %d more errors", more)})
+	}
+	return fs
+}
+
 // quote shows a value of the file in a message. What is long or looks like a key
 // may be a secret on the wrong line, so it is not shown.
 func quote(s string) string {

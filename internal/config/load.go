@@ -121,7 +121,7 @@ func (d *decoder) config(root *yaml.Node) (*Config, error) {
 		d.check(c)
 	}
 	if len(d.findings) > 0 {
-		return nil, &LoadError{Findings: sortFindings(d.findings)}
+		return nil, &LoadError{Findings: capFindings(d.file, sortFindings(d.findings))}
 	}
 	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -290,7 +291,7 @@ func TestAliasBombEnds(t *testing.T) {
 	b.WriteString("  - &p {type: openai, api_key: x, project_ids: *r, previous_names: *r}\n")
 	b.WriteString(strings.Repeat("  - *p\n", 500))
 	_, err := config.Parse("aispend.yml", []byte(b.String()), fakeTypes())
-	if err == nil || !strings.Contains(err.Error(), "too many values: more than 100000") {
+	if err == nil || !strings.Contains(err.Error(), "too many values: more than 20000") {
 		t.Errorf("error = %.200v", err)
 	}
 }
@@ -299,5 +300,40 @@ func TestVendorErrorWithoutAKey(t *testing.T) {
 	_, err := config.Parse("a.yml", []byte("providers:\n  - {type: openai, api_key: x, export: {rows: 13}}\n"), fakeTypes())
 	if want := "a.yml:2: providers[0]: rows of 13 bring bad luck"; err == nil || err.Error() != want {
 		t.Errorf("error = %v, want %s", err, want)
+	}
+}
+
+func TestNoPipeIsOpened(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"web: {admin_token_file: " + pipe + "}", "hard_cap: {url_file: " + pipe + "}", "hard_cap: {secret_file: " + pipe + "}",
+		"providers: [{type: openai, api_key_file: " + pipe + "}]", "providers: [{type: openai, api_key: x, ca_file: " + pipe + "}]",
+		"providers: [{type: openai, api_key: x, proxy_url_file: " + pipe + "}]",
+	} {
+		_, err := config.Parse("a.yml", []byte(text), fakeTypes())
+		if err == nil || !strings.HasSuffix(err.Error(), "_file: "+pipe+" is not a regular file") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	const disabled = "providers: [{type: openai, enabled: false, api_key_file: "
+	if _, err := config.Parse("a.yml", []byte(disabled+pipe+"}]"), fakeTypes()); err != nil {
+		t.Error(err)
+	}
+	if _, err := fromEnv(t, "ENABLE_OPENAI_FILE="+pipe); err == nil {
+		t.Error("a pipe is a switch")
+	}
+}
+
+func TestErrorsEnd(t *testing.T) {
+	var text strings.Builder
+	for i := range 80 {
+		fmt.Fprintf(&text, "unknown_%02d: 1\n", i)
+	}
+	_, err := config.Parse("a.yml", []byte(text.String()), fakeTypes())
+	if err == nil || strings.Count(err.Error(), "\n") != 50 || !strings.HasSuffix(err.Error(), "\na.yml: and 30 more errors") {
+		t.Errorf("error = %v", err)
 	}
 }

@@ -16,7 +16,8 @@ import (
 func parseDuration(s string) (time.Duration, error) {
 	d, err := model.ParseDuration(s)
 	if err != nil {
-		return 0, fmt.Errorf("%s is not a duration: write a number with a unit, such as 90s, 15m, 36h or 7d", quote(s))
+		return 0, fmt.Errorf(
+			"%s is not a duration: write a number with a unit, such as 90s, 15m, 36h or 7d", quote(s))
 	}
 	return time.Duration(d), nil
 }
@@ -46,7 +47,8 @@ func parseAmount(s string) (spend.Money, error) {
 	case errors.Is(err, spend.ErrMoneyRange):
 		return spend.Money{}, fmt.Errorf("%s is out of range", quote(s))
 	case err != nil:
-		return spend.Money{}, fmt.Errorf("%s is not an amount: write plain US dollars such as 500 or 49.99, or 0 for none", quote(s))
+		return spend.Money{}, fmt.Errorf(
+			"%s is not an amount: write plain US dollars such as 500 or 49.99, or 0 for none", quote(s))
 	case m.Sign() < 0:
 		return spend.Money{}, fmt.Errorf("%s is negative: write a positive amount, or 0 for none", quote(s))
 	}

@@ -4,6 +4,9 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -24,13 +27,17 @@ func Tokens(v *secret.Value) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return splitTokens(text), nil
+}
+
+func splitTokens(text string) []string {
 	var tokens []string
 	for line := range strings.Lines(text) {
 		if t := strings.TrimSpace(line); t != "" {
 			tokens = append(tokens, t)
 		}
 	}
-	return tokens, nil
+	return tokens
 }
 
 // AdminTokens returns the tokens that open the admin routes; none means that the
@@ -51,68 +58,109 @@ func (d *decoder) checkSecrets(c *Config) {
 		if i := blockOf(s.key); i >= 0 && !c.Providers[i].Enabled {
 			continue
 		}
-		d.checkSecretFile(s)
+		if err := checkSecretFile(s.value.File()); err != nil {
+			d.errorf(s.key, "%s %v", s.value.File(), err)
+			d.unfit[s.value] = true
+			continue
+		}
+		if mode, open := openToOthers(s.value.File()); open {
+			d.warnf(s.key, "%s can be read by other users of this machine (mode %04o): chmod 600 it", s.value.File(), mode)
+		}
 	}
 }
 
-func (d *decoder) checkSecretFile(s secretFile) {
-	path := s.value.File()
+// checkSecretFile returns what is wrong with a secret file. A path that is no
+// regular file is not even opened: a pipe would block for ever.
+func checkSecretFile(path string) error {
+	b, err := readRegular(path, maxSecretBytes)
+	switch {
+	case err != nil:
+		return err
+	case strings.TrimSpace(string(b)) == "":
+		return errors.New("is empty: write the secret into it")
+	default:
+		return nil
+	}
+}
+
+// readRegular reads a file that the configuration names. The error reads on from
+// the path and does not repeat it.
+func readRegular(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		d.errorf(s.key, "%s cannot be read: %v", path, reason(err))
-		return
+		return nil, fmt.Errorf("cannot be read: %w", reason(err))
 	case !info.Mode().IsRegular():
-		d.errorf(s.key, "%s is not a regular file: name the file that holds the secret", path)
-		return
+		return nil, errors.New("is not a regular file")
+	case info.Size() > limit:
+		return nil, fmt.Errorf("is larger than %d bytes", limit)
 	}
-	b, err := readFile(path, maxSecretBytes)
-	switch {
-	case err != nil:
-		d.errorf(s.key, "%s cannot be read: %v", path, reason(err))
-	case strings.TrimSpace(string(b)) == "":
-		d.errorf(s.key, "%s is empty: write the secret into it", path)
-	case info.Mode().Perm()&0o044 != 0:
-		d.warnf(s.key, "%s can be read by other users of this machine (mode %04o): chmod 600 it", path, info.Mode().Perm())
+	b, err := readFile(path, limit)
+	if err != nil {
+		return nil, fmt.Errorf("cannot be read: %w", reason(err))
 	}
+	return b, nil
 }
 
-// sameSecret compares two secrets in time that does not depend on their content.
-func sameSecret(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+func openToOthers(path string) (fs.FileMode, bool) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, false
+	}
+	return info.Mode().Perm(), info.Mode().Perm()&0o044 != 0
+}
+
+// secretText returns a secret that is set and whose file, if it has one, is fit to
+// be read; what is not fit has been reported.
+func (d *decoder) secretText(v *secret.Value) (string, bool) {
+	if !v.Set() || d.unfit[v] {
+		return "", false
+	}
+	text, err := v.Get()
+	return text, err == nil
+}
+
+// givenKey returns the key of a secret that was written: itself or its twin.
+func (d *decoder) givenKey(key string) string {
+	if d.given(key) {
+		return key
+	}
+	return key + fileSuffix
+}
+
+// digest stands for a secret in comparisons, whose time then depends neither on
+// its content nor on its length.
+type digest [sha256.Size]byte
+
+func digestOf(text string) *digest {
+	d := digest(sha256.Sum256([]byte(text)))
+	return &d
+}
+
+func (d *digest) equal(o *digest) bool {
+	return d != nil && o != nil && subtle.ConstantTimeCompare(d[:], o[:]) == 1
 }
 
 // checkHook checks what a signed delivery needs.
 func (d *decoder) checkHook(c *Config) {
-	h := c.HardCap
-	if d.given("hard_cap.secret") || d.given("hard_cap.secret"+fileSuffix) {
-		d.checkSigningSecret(h.Secret)
-		return
-	}
-	if h.URL.Set() {
-		key := "hard_cap.url"
-		if !d.given(key) {
-			key += fileSuffix
-		}
-		d.warnf(key, "deliveries will not be signed: make a secret with "+
+	if c.HardCap.Secret.Set() {
+		d.checkSigningSecret(c.HardCap.Secret)
+	} else if c.HardCap.URL.Set() {
+		d.warnf(d.givenKey("hard_cap.url"), "deliveries will not be signed: make a secret with "+
 			"echo whsec_$(openssl rand -base64 32) and name its file in hard_cap.secret_file")
 	}
 }
 
 func (d *decoder) checkSigningSecret(v *secret.Value) {
-	text, err := v.Get()
-	if err != nil {
-		return // checkSecrets has reported the file
-	}
-	key := "hard_cap.secret"
-	if !d.given(key) {
-		key += fileSuffix
+	text, ok := d.secretText(v)
+	if !ok {
+		return
 	}
 	random, ok := strings.CutPrefix(text, "whsec_")
 	raw, err := base64.StdEncoding.DecodeString(random)
 	if !ok || err != nil || len(raw) < 24 || len(raw) > 64 {
-		d.errorf(key, "is not a Standard Webhooks secret: whsec_ and the base64 form of 24 to 64 random bytes; "+
-			"make one with echo whsec_$(openssl rand -base64 32)")
+		d.errorf(d.givenKey("hard_cap.secret"),
+			"is not a Standard Webhooks secret: whsec_ and the base64 form of 24 to 64 random bytes; "+
+				"make one with echo whsec_$(openssl rand -base64 32)")
 	}
 }

@@ -20,11 +20,13 @@ func TestForSource(t *testing.T) {
 		want  config.SourceSettings
 	}{
 		"global": {
-			config.Provider{}, providers.SourceType{},
+			config.Provider{},
+			providers.SourceType{},
 			config.SourceSettings{Interval: 10 * time.Minute, Lookback: 5 * day, Timeout: 3 * time.Minute, MaxStaleness: 48 * hour},
 		},
 		"type before global": {
-			config.Provider{}, typed,
+			config.Provider{},
+			typed,
 			config.SourceSettings{Interval: hour, Lookback: 40 * day, Timeout: 3 * time.Minute, MaxStaleness: 6 * hour},
 		},
 		"block before type": {

@@ -42,16 +42,11 @@ func (d *decoder) report(key string, err error) {
 
 // secretURL checks a URL that is kept as a secret.
 func (d *decoder) secretURL(key string, v *secret.Value, rule func(*url.URL) error) {
-	if !v.Set() {
+	text, ok := d.secretText(v)
+	if !ok {
 		return
 	}
-	if !d.given(key) {
-		key += fileSuffix
-	}
-	text, err := v.Get()
-	if err != nil {
-		return // checkSecrets has reported the file
-	}
+	key = d.givenKey(key)
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
 		d.errorf(key, "is not a URL: write scheme and host, such as https://host:port/path")

@@ -151,7 +151,8 @@ func parseSecret(v *secret.Value) *url.URL {
 }
 
 func viewCap(c Cap) ViewCap {
-	v := ViewCap{Scope: c.Scope, Period: c.Period, Cost: c.Cost, Soft: viewMoney(c.Soft), Hard: viewMoney(c.Hard)}
+	v := ViewCap{Scope: c.Scope, Period: c.Period, Cost: c.Cost}
+	v.Soft, v.Hard = viewMoney(c.Soft), viewMoney(c.Hard)
 	if c.Match != (Match{}) {
 		v.Match = &ViewMatch{
 			Provider: c.Match.Provider, Account: c.Match.Account,
