@@ -2,6 +2,7 @@ package collector
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -13,7 +14,9 @@ import (
 func drawSeries(t *rapid.T) []*series {
 	model := rapid.SampledFrom([]string{"a", "b", "c", "d", "e", "other", "folded"})
 	provider := rapid.SampledFrom([]string{"openai", "anthropic"})
-	amount := rapid.SampledFrom([]string{"0", "1", "-1", "0.1", "0.000000000000000001", "123456789.000000001", "-7.77"})
+	amount := rapid.SampledFrom([]string{
+		"0", "1", "-1", "0.1", "0.000000000000000001", "123456789.000000001", "-7.77",
+	})
 	all := []*series{
 		{metric: dailyCost, money: true}, {metric: monthCost, money: true}, {metric: monthTokens},
 	}
@@ -185,5 +188,18 @@ func TestFamiliesAreShapedAsTheCatalogSays(t *testing.T) {
 				t.Errorf("%s: folding expects provider and model in front: %v", d.Name, d.Labels)
 			}
 		}
+	}
+}
+
+func TestFinite(t *testing.T) {
+	for in, want := range map[float64]float64{
+		1.5: 1.5, 0: 0, math.Inf(1): math.MaxFloat64, math.Inf(-1): -math.MaxFloat64,
+	} {
+		if got := finite(in); got != want {
+			t.Errorf("finite(%v) = %v, want %v", in, got, want)
+		}
+	}
+	if got := finite(math.NaN()); got != 0 {
+		t.Errorf("finite(NaN) = %v, want 0", got)
 	}
 }

@@ -27,7 +27,8 @@ import (
 
 const (
 	acceptOpenMetrics = "application/openmetrics-text; version=1.0.0"
-	acceptProtobuf    = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+	acceptProtobuf    = "application/vnd.google.protobuf;" +
+		"proto=io.prometheus.client.MetricFamily;encoding=delimited"
 )
 
 // whole is the page of a daemon: every part and busy inner instruments.
@@ -169,7 +170,9 @@ func TestPageIsWhatIsDeclared(t *testing.T) {
 
 func TestOneBrokenPartCostsOnlyItself(t *testing.T) {
 	broken := map[string]prometheus.Gatherer{
-		"fails": prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return nil, errors.New("no figures") }),
+		"fails": prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+			return nil, errors.New("no figures")
+		}),
 		"panics": prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 			panic("out of luck")
 		}),
@@ -189,7 +192,8 @@ func TestOneBrokenPartCostsOnlyItself(t *testing.T) {
 			o.Logger = slog.New(slog.NewTextHandler(&logged, nil))
 			h := collector.New(o).Handler()
 			page := scrape(t, h).Body.String()
-			if mf := parse(t, page)["aispend_month_cost_usd"]; len(mf.GetMetric()) != 4 || mf.GetHelp() == "Not the cost." {
+			mf := parse(t, page)["aispend_month_cost_usd"]
+			if len(mf.GetMetric()) != 4 || mf.GetHelp() == "Not the cost." {
 				t.Errorf("month cost: %v", mf)
 			}
 			if !strings.Contains(logged.String(), "extra") {
@@ -207,7 +211,10 @@ func TestPanickingStatusesCostOnlyTheSources(t *testing.T) {
 	o := fullOptions(t)
 	o.Statuses = func() []spend.SourceStatus { panic("no statuses") }
 	page := parse(t, scrape(t, collector.New(o).Handler()).Body.String())
-	if page["aispend_source_up"] != nil || page["aispend_month_cost_usd"] == nil || page["aispend_store_corrupt"] == nil {
+	if page["aispend_source_up"] != nil {
+		t.Error("the sources are on the page")
+	}
+	if page["aispend_month_cost_usd"] == nil || page["aispend_store_corrupt"] == nil {
 		t.Error("want all but the sources on the page")
 	}
 }
@@ -285,7 +292,8 @@ func TestNameFilter(t *testing.T) {
 }
 
 func TestDefaults(t *testing.T) {
-	page := text(t, gather(t, collector.New(collector.Options{Snapshots: rollup.NewBook().Snapshot}).Gatherer(), isOurs))
+	c := collector.New(collector.Options{Snapshots: rollup.NewBook().Snapshot})
+	page := text(t, gather(t, c.Gatherer(), isOurs))
 	lint(t, page)
 	golden(t, "empty.prom", page)
 }

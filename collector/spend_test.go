@@ -56,6 +56,11 @@ func TestClockDecidesThePeriods(t *testing.T) {
 			want: map[string]float64{"yesterday": 4, "month": 4},
 		},
 		{
+			name: "the provider's clock ahead of ours", now: "2026-11-23T23:59:00Z",
+			days: map[string]string{"2026-11-23": "1", "2026-11-24": "2"},
+			want: map[string]float64{"today": 1, "month": 3},
+		},
+		{
 			name: "our clock ahead of UTC", now: "2026-12-01T01:00:00+02:00",
 			days: map[string]string{"2026-11-30": "2"},
 			want: map[string]float64{"today": 2, "month": 2},
@@ -181,6 +186,20 @@ func TestMaxSeriesHoldsOnThePage(t *testing.T) {
 		}
 	}
 	lint(t, page)
+}
+
+// A model counts by what it cost over all the days on the page, not today alone.
+func TestFoldingLooksBack(t *testing.T) {
+	f := newFixture("2026-11-23T12:00:00Z")
+	f.settings = collector.Settings{DailyWindow: 1, MaxSeries: 7}
+	write(f.book, openaiCosts, day(t, "2026-10-01"), []spend.Charge{usd("dear-once", "", "1000")})
+	write(f.book, openaiCosts, day(t, "2026-11-23"), []spend.Charge{
+		usd("dear-once", "", "1"), usd("cheap-a", "", "2"), usd("cheap-b", "", "3"),
+	})
+	page := text(t, f.spending(t))
+	if !strings.Contains(page, `model="dear-once"`) || strings.Contains(page, `model="cheap-a"`) {
+		t.Errorf("dear-once should keep its name, the others fold:\n%s", page)
+	}
 }
 
 func modelSeries(families []*dto.MetricFamily) (n int) {
