@@ -45,7 +45,7 @@ func (a *App) reload(ctx context.Context) error {
 	if err := a.replace(ctx, next, renames); err != nil {
 		return a.resume(old, err)
 	}
-	// a.store.SetRetention(config.Days(loaded.Config.Storage.RawRetention), config.Days(loaded.Config.Storage.History))
+	a.store.SetRetention(config.Days(loaded.Config.Storage.RawRetention), config.Days(loaded.Config.Storage.History))
 	a.install(next)
 	next.start()
 	return nil

@@ -56,6 +56,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 		days: make(map[spend.Day]dayCounters), live: make(map[ulid.ULID]struct{}),
 		ulids: &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(rand.Reader, 0)},
 	}
+	s.SetRetention(o.RawRetentionDays, o.HistoryDays)
 	if s.sealer, err = newSealer(); err != nil {
 		return nil, err
 	}

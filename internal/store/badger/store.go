@@ -59,6 +59,21 @@ type Store struct {
 	live  map[ulid.ULID]struct{} // pulls that this process has begun and not ended
 
 	corrupt atomic.Bool
+
+	// Days of raw pages and of statements to keep: Options, until SetRetention.
+	rawDaysKept, historyDaysKept atomic.Int32
+}
+
+// SetRetention changes how long raw pages and statements are kept, both at least
+// one day; lesser values are ignored. It takes effect at once for what is shown,
+// and with the next Expire on disk.
+func (s *Store) SetRetention(rawDays, historyDays int) {
+	if rawDays >= 1 {
+		s.rawDaysKept.Store(int32(rawDays))
+	}
+	if historyDays >= 1 {
+		s.historyDaysKept.Store(int32(historyDays))
+	}
 }
 
 // dayCounters are the figures of one fetch day.
@@ -162,11 +177,11 @@ func (o Options) checkSpace() error {
 // rawCutoff is the oldest fetch day that is still kept: a page goes when all of
 // its day is older than the retention.
 func (s *Store) rawCutoff(now time.Time) spend.Day {
-	return spend.DayOf(now) - spend.Day(s.opt.RawRetentionDays)
+	return spend.DayOf(now) - spend.Day(s.rawDaysKept.Load())
 }
 
 func (s *Store) historyCutoff(now time.Time) spend.Day {
-	return spend.DayOf(now) - spend.Day(s.opt.HistoryDays)
+	return spend.DayOf(now) - spend.Day(s.historyDaysKept.Load())
 }
 
 // rawDays returns the fetch days that are kept, descending.
