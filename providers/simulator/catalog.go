@@ -1,9 +1,6 @@
 package simulator
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // kind says which rows a model gives.
 type kind int
@@ -204,9 +201,4 @@ func (v *vendor) addModel(m *model, opt Options) {
 			add(3, 0.1, standard, true)
 		}
 	}
-}
-
-// String names a lane for debugging.
-func (l lane) String() string {
-	return fmt.Sprintf("%s%s %s %s", l.model.name, l.model.display, l.proj.id, l.tier)
 }
