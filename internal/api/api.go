@@ -155,8 +155,8 @@ const (
 	idleTimeout       = 120 * time.Second
 	maxHeaderBytes    = 64 << 10
 	maxBodyBytes      = 1 << 20
-	// recomputeTimeout replaces the read and write timeouts for the one route
-	// that may work for minutes before it answers.
+	// recomputeTimeout replaces the write timeout for the one route that may work
+	// for minutes before it answers.
 	recomputeTimeout = 30 * time.Minute
 )
 

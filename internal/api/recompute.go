@@ -84,12 +84,10 @@ func (s *Server) postRecompute(r *http.Request, _ httprouter.Params) (answer, er
 	})
 	do := a.do
 	a.do = func(w http.ResponseWriter, r *http.Request) error {
-		// Both deadlines have run since the request came; the read deadline would
-		// cancel the request's context in the middle of the work. Not every
-		// ResponseWriter has deadlines, and one without needs none.
-		rc, deadline := http.NewResponseController(w), time.Now().Add(recomputeTimeout)
-		_ = rc.SetReadDeadline(deadline)
-		_ = rc.SetWriteDeadline(deadline)
+		// The write deadline has run since the request came, and would cut off the
+		// answer of a long replay. (net/http lifts the read deadline by itself once
+		// the body is read.) A ResponseWriter without deadlines needs none.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(recomputeTimeout))
 		return do(w, r)
 	}
 	return a, nil

@@ -109,8 +109,8 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// The server's deadlines are for slow clients; a recompute may take longer, and
-// the read deadline must not cancel it.
+// The server's deadlines are for slow clients: they neither cancel a recompute
+// that takes longer nor cut off its answer.
 func TestLongRecomputeOutlivesTheServersDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKit(t, func(d *api.Deps) {
