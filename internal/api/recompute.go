@@ -33,7 +33,8 @@ type RecomputeReport struct {
 }
 
 // RecomputeChange is the difference of one provider, model and day. Model is the
-// label ("other" for rows without a model); Currency is upper case.
+// label ("other" for rows without a model); Currency is upper case. Money of each
+// currency has a change of its own; tokens are told on one without a currency.
 type RecomputeChange struct {
 	Provider, Model           string
 	Day                       spend.Day
@@ -55,16 +56,29 @@ type recomputeReply struct {
 	Problems    []string      `json:"problems"`
 }
 
+// changeReply has a cost or tokens: what a change says nothing about is absent.
 type changeReply struct {
-	Provider     string      `json:"provider"`
-	Model        string      `json:"model"`
-	Day          spend.Day   `json:"day"`
-	Currency     string      `json:"currency,omitempty"`
-	Before       spend.Money `json:"cost_before"`
-	After        spend.Money `json:"cost_after"`
-	Diff         spend.Money `json:"cost_diff"`
-	TokensBefore int64       `json:"tokens_before"`
-	TokensAfter  int64       `json:"tokens_after"`
+	Provider     string       `json:"provider"`
+	Model        string       `json:"model"`
+	Day          spend.Day    `json:"day"`
+	Currency     string       `json:"currency,omitempty"`
+	Before       *spend.Money `json:"cost_before,omitempty"`
+	After        *spend.Money `json:"cost_after,omitempty"`
+	Diff         *spend.Money `json:"cost_diff,omitempty"`
+	TokensBefore *int64       `json:"tokens_before,omitempty"`
+	TokensAfter  *int64       `json:"tokens_after,omitempty"`
+}
+
+func newChangeReply(c RecomputeChange) changeReply {
+	out := changeReply{Provider: c.Provider, Model: c.Model, Day: c.Day, Currency: c.Currency}
+	if c.Currency != "" {
+		diff := c.After.Sub(c.Before)
+		out.Before, out.After, out.Diff = &c.Before, &c.After, &diff
+	}
+	if c.TokensBefore != 0 || c.TokensAfter != 0 {
+		out.TokensBefore, out.TokensAfter = &c.TokensBefore, &c.TokensAfter
+	}
+	return out
 }
 
 func (s *Server) postRecompute(r *http.Request, _ httprouter.Params) (answer, error) {
@@ -136,11 +150,7 @@ func newRecomputeReply(req RecomputeRequest, rep RecomputeReport) recomputeReply
 		out.Window = &w
 	}
 	for i, c := range rep.Changes {
-		out.Changes[i] = changeReply{
-			Provider: c.Provider, Model: c.Model, Day: c.Day, Currency: c.Currency,
-			Before: c.Before, After: c.After, Diff: c.After.Sub(c.Before),
-			TokensBefore: c.TokensBefore, TokensAfter: c.TokensAfter,
-		}
+		out.Changes[i] = newChangeReply(c)
 	}
 	return out
 }

@@ -96,7 +96,8 @@ func TestRecomputeReportsTheExactDifference(t *testing.T) {
 		Changes: []api.RecomputeChange{{
 			Provider: "openai", Model: "gpt-5", Day: day("2026-11-01"), Currency: "USD",
 			Before: spend.MustMoney("10.0000000000000000001"), After: spend.MustMoney("9"),
-			TokensBefore: 5, TokensAfter: 6,
+		}, {
+			Provider: "openai", Model: "gpt-5", Day: day("2026-11-01"), TokensBefore: 0, TokensAfter: 6,
 		}},
 		Problems: []string{"openai/costs (acme): pull 01JD: its pages cannot be decoded"},
 	}, nil)
@@ -105,8 +106,8 @@ func TestRecomputeReportsTheExactDifference(t *testing.T) {
 	want := `{"dry_run":true,"provider":"openai","window":{"from":"2026-11-01","to":"2026-11-30"},` +
 		`"sources":2,"pulls":3,"days_replayed":31,"days_kept":4,"days_changed":1,` +
 		`"changes":[{"provider":"openai","model":"gpt-5","day":"2026-11-01","currency":"USD",` +
-		`"cost_before":10.0000000000000000001,"cost_after":9,"cost_diff":-1.0000000000000000001,` +
-		`"tokens_before":5,"tokens_after":6}],` +
+		`"cost_before":10.0000000000000000001,"cost_after":9,"cost_diff":-1.0000000000000000001},` +
+		`{"provider":"openai","model":"gpt-5","day":"2026-11-01","tokens_before":0,"tokens_after":6}],` +
 		`"problems":["openai/costs (acme): pull 01JD: its pages cannot be decoded"]}` + "\n"
 	if diff := cmp.Diff(want, w.Body.String()); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
