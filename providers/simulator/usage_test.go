@@ -265,3 +265,27 @@ func TestEffectsWithoutASocket(t *testing.T) {
 	provider, path, q := query("openai/costs", spend.Window{From: today, To: today + 1}, 1)
 	do(t, w, provider, path, q)
 }
+
+func TestPriorityTierIsInUsageAndNotInCost(t *testing.T) {
+	w := simulator.New(simulator.Options{Seed: 2, Now: at(noon)})
+	today := spend.DayOf(noon)
+	tiers := func(source string) map[string]bool {
+		seen := map[string]bool{}
+		for _, p := range walk(t, w, source, spend.Window{From: today - 5, To: today}, 5) {
+			for _, b := range p.Data {
+				for _, r := range b.Results {
+					if r.Tier != nil {
+						seen[*r.Tier] = true
+					}
+				}
+			}
+		}
+		return seen
+	}
+	if got := tiers("anthropic/usage_report"); !got["priority"] || !got["standard"] || !got["batch"] {
+		t.Errorf("tiers of usage: %v", got)
+	}
+	if got := tiers("anthropic/cost_report"); got["priority"] || !got["standard"] || !got["batch"] {
+		t.Errorf("tiers of cost: %v", got)
+	}
+}
