@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"time"
 
 	"github.com/aispend/aispend/spend"
 )
@@ -12,8 +13,14 @@ func (r *Runner) Kick(id spend.SourceID) bool { return r.kick(id) }
 // Pulled is what one pull came to.
 type Pulled = pullResult
 
-// Outcome, RetryAfter and Err open a Pulled to the tests.
+// Outcome is the outcome that was counted.
 func (p pullResult) Outcome() spend.Outcome { return p.outcome }
+
+// RetryAfter is what the provider asked for.
+func (p pullResult) RetryAfter() time.Duration { return p.retryAfter }
+
+// Err is what went wrong.
+func (p pullResult) Err() error { return p.err }
 
 // PullOnce pulls the n-th most urgent window of a source now, as its loop would
 // if it were due; ok is false if fewer are wanted. For tests whose clock does not
