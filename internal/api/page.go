@@ -46,14 +46,33 @@ type pageData struct {
 	Troubles []trouble
 	Loading  string
 	Rows     []pageRow
-	Total    string
+	Total    amount
 	Apart    []pageApart
 	Sources  []pageSource
 }
 
-type pageRow struct{ Provider, Cost, Gross, Credits, Input, Output string }
+type pageRow struct {
+	Provider             string
+	Cost, Gross, Credits amount
+	Input, Output        string
+}
 
-type pageApart struct{ Source, Account, Currency, Cost string }
+type pageApart struct {
+	Source, Account, Currency string
+	Cost                      amount
+}
+
+// amount is exact money in two parts: up to the cents, and the digits after
+// them, which the page sets in small type instead of rounding them away.
+type amount struct{ Head, Tail string }
+
+func newAmount(m spend.Money) amount {
+	s := m.String()
+	if i := strings.IndexByte(s, '.'); i >= 0 && len(s) > i+3 {
+		return amount{s[:i+3], s[i+3:]}
+	}
+	return amount{Head: s}
+}
 
 type pageSource struct {
 	Name, Through, Next string
@@ -122,7 +141,7 @@ func (s *Server) pageData() (*pageData, error) {
 		d.Rows = append(d.Rows, newPageRow(row))
 	}
 	for _, u := range res.Unconverted {
-		d.Apart = append(d.Apart, pageApart{u.Source, u.Account, u.Currency, u.Cost.String()})
+		d.Apart = append(d.Apart, pageApart{u.Source, u.Account, u.Currency, newAmount(u.Cost)})
 	}
 	for _, st := range statuses {
 		if st.Enabled {
@@ -143,12 +162,11 @@ func newPageRow(row rollup.Row) pageRow {
 	return out
 }
 
-// costText shows an amount with all its digits: the page promises exact money.
-func costText(row rollup.Row, m spend.Money) string {
+func costText(row rollup.Row, m spend.Money) amount {
 	if !row.HasCost {
-		return "–"
+		return amount{Head: "–"}
 	}
-	return m.String()
+	return newAmount(m)
 }
 
 func newPageSource(st spend.SourceStatus, now time.Time) pageSource {

@@ -208,7 +208,7 @@ func TestPageShowsTheMonthSoFar(t *testing.T) {
 	w := k.get("/")
 	wantOK(t, w)
 	page := w.Body.String()
-	mustContain(t, page, "November 2026 so far", "10.6234567890123456790112", `<th scope="row">openai</th>`,
+	mustContain(t, page, "November 2026 so far", "10.62<small>34567890123456790112</small>", `<th scope="row">openai</th>`,
 		"7.25 EUR", "2026-11-23 11:00 UTC", "no data yet", "23 of 90 days read", "9007199254740996",
 		`href="./spend"`, `href="./raw/anthropic"`, "/raw/:provider/:id", "POST")
 	for _, rt := range api.Routes() {
@@ -238,7 +238,7 @@ func TestPageKeepsItsFiguresFromStrangers(t *testing.T) {
 		}
 	}
 	for _, token := range []string{readToken, adminToken} {
-		mustContain(t, k.do(http.MethodGet, "/", token).Body.String(), "10.6234567890123456790112")
+		mustContain(t, k.do(http.MethodGet, "/", token).Body.String(), "10.62<small>34567890123456790112</small>")
 	}
 }
 
