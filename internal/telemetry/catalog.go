@@ -5,7 +5,6 @@ import "slices"
 // The kinds of instruments.
 const (
 	CounterType   = "counter"
-	SummaryType   = "summary"
 	HistogramType = "histogram"
 )
 
@@ -69,9 +68,9 @@ var catalog = []Definition{
 		"How long HTTP requests took, by route pattern.",
 	},
 	{
-		storeDuration, StoreComponent, SummaryType,
+		storeDuration, StoreComponent, HistogramType,
 		[]string{"operation"},
-		"How long store operations took; quantiles over the last five minutes.",
+		"How long store operations took.",
 	},
 	{
 		storeErrors, StoreComponent, CounterType,
@@ -84,9 +83,9 @@ var catalog = []Definition{
 		"Walks that were repeated with fewer buckets, because a page was too large or the walk timed out.",
 	},
 	{
-		decodeDuration, DecodeComponent, SummaryType,
+		decodeDuration, DecodeComponent, HistogramType,
 		[]string{"source"},
-		"How long decoding one page took; quantiles over the last five minutes.",
+		"How long decoding one page took.",
 	},
 	{
 		decodeBytes, DecodeComponent, CounterType,

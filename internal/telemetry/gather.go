@@ -33,7 +33,7 @@ func (t *Telemetry) Gather() ([]*dto.MetricFamily, error) {
 }
 
 // gather reads the set's own text back. The library offers no other way to the
-// figures of summaries and histograms.
+// figures of histograms.
 func (c *Component) gather() ([]*dto.MetricFamily, error) {
 	var text bytes.Buffer
 	c.set.WritePrometheus(&text)

@@ -26,7 +26,7 @@ func (t *Telemetry) Store() Store { return Store{t.Component(StoreComponent)} }
 
 // Observe adds an operation that has ended.
 func (s Store) Observe(operation string, took time.Duration, err error) {
-	s.c.Summary(storeDuration, operation).Update(took.Seconds())
+	s.c.Histogram(storeDuration, operation).Update(took.Seconds())
 	failed := s.c.Counter(storeErrors, operation) // there from the first operation on, at 0
 	if err != nil {
 		failed.Inc()
@@ -43,7 +43,7 @@ func (t *Telemetry) Ingest() Ingest {
 
 // PageDecoded adds one decoded page, its size and the time that decoding took.
 func (i Ingest) PageDecoded(source string, bytes int, seconds float64) {
-	i.decode.Summary(decodeDuration, source).Update(seconds)
+	i.decode.Histogram(decodeDuration, source).Update(seconds)
 	i.decode.Counter(decodeBytes, source).Add(bytes)
 }
 

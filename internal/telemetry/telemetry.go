@@ -17,8 +17,7 @@ import (
 )
 
 // Telemetry holds the sets of all components. It is safe for concurrent use and
-// starts no goroutine of its own; the metrics library keeps one for the windows
-// of all summaries of the process.
+// starts no goroutine.
 type Telemetry struct {
 	components []*Component // in the order of the catalog
 }
@@ -69,13 +68,9 @@ func (c *Component) Counter(name string, values ...string) *metrics.Counter {
 	return c.set.GetOrCreateCounter(c.series(name, CounterType, values))
 }
 
-// Summary returns a summary of the last five minutes. It has no sample until it
-// is first updated.
-func (c *Component) Summary(name string, values ...string) *metrics.Summary {
-	return c.set.GetOrCreateSummary(c.series(name, SummaryType, values))
-}
-
-// Histogram returns a histogram with Prometheus buckets from 5 ms to 10 s.
+// Histogram returns a histogram with Prometheus buckets from 5 ms to 10 s. There
+// is no summary: its quantiles cannot be aggregated, and the library keeps a
+// goroutine for ever for each window of them.
 func (c *Component) Histogram(name string, values ...string) *metrics.PrometheusHistogram {
 	return c.set.GetOrCreatePrometheusHistogram(c.series(name, HistogramType, values))
 }

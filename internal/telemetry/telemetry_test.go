@@ -88,9 +88,9 @@ func TestValues(t *testing.T) {
 	if h.GetSampleCount() != 2 || h.Bucket[0].GetCumulativeCount() != 1 {
 		t.Errorf("histogram = %v, want 2 samples, one of them in the first bucket", h)
 	}
-	s := got["aispend_store_operation_duration_seconds"].Metric[0].GetSummary()
-	if s.GetSampleCount() != 2 || s.GetSampleSum() != 0.008 || len(s.Quantile) == 0 {
-		t.Errorf("summary = %v, want 2 samples that add up to 0.008", s)
+	s := got["aispend_store_operation_duration_seconds"].Metric[0].GetHistogram()
+	if s.GetSampleCount() != 2 || s.GetSampleSum() != 0.008 || len(s.Bucket) == 0 {
+		t.Errorf("store durations = %v, want 2 samples that add up to 0.008", s)
 	}
 	if v := got["aispend_store_operation_errors_total"].Metric[0].GetCounter().GetValue(); v != 1 {
 		t.Errorf("errors = %v, want 1", v)
@@ -120,7 +120,7 @@ func TestPageIsClean(t *testing.T) {
 	}
 	om := body("application/openmetrics-text; version=1.0.0")
 	for _, want := range []string{
-		"# TYPE aispend_http_requests counter\n", "# TYPE aispend_store_operation_duration_seconds summary\n",
+		"# TYPE aispend_http_requests counter\n", "# TYPE aispend_store_operation_duration_seconds histogram\n",
 		"# TYPE aispend_http_request_duration_seconds histogram\n", "\n# EOF\n",
 	} {
 		if !strings.Contains(om, want) {
@@ -170,7 +170,7 @@ func TestUndeclaredInstrumentsPanic(t *testing.T) {
 	for name, use := range map[string]func(){
 		"unknown name":      func() { c.Counter("aispend_http_surprises_total") },
 		"another kind":      func() { c.Counter("aispend_http_request_duration_seconds", "/") },
-		"another component": func() { c.Summary("aispend_store_operation_duration_seconds", "x") },
+		"another component": func() { c.Histogram("aispend_store_operation_duration_seconds", "x") },
 		"too few labels":    func() { c.Counter("aispend_http_requests_total", "/") },
 		"unknown component": func() { telemetry.New().Component("kitchen") },
 	} {
