@@ -238,7 +238,8 @@ func TestPageKeepsItsFiguresFromStrangers(t *testing.T) {
 		}
 	}
 	for _, token := range []string{readToken, adminToken} {
-		mustContain(t, k.do(http.MethodGet, "/", token).Body.String(), "10.62<small>34567890123456790112</small>")
+		page := k.do(http.MethodGet, "/", token).Body.String()
+		mustContain(t, page, "10.62<small>34567890123456790112</small>")
 	}
 }
 
