@@ -152,15 +152,34 @@ func TestTrap09_PageTokenIsEscaped(t *testing.T) {
 func TestTrap10_WalkThatDoesNotEndProperlyFails(t *testing.T) {
 	r := newRig(t, func(o *simulator.Options) { o.Tiny = true })
 	for _, source := range allSources() {
-		for _, e := range []simulator.Effect{
-			simulator.SameCursor(), simulator.CursorCycle(),
-			simulator.MoreWithoutCursor(`null`), simulator.MoreWithoutCursor(`""`), simulator.MoreWithoutCursor(``),
+		for _, tt := range []struct {
+			effect simulator.Effect
+			pages  int
+		}{
+			{simulator.SameCursor(), 2},
+			{simulator.CursorCycle(), 3},
+			{simulator.MoreWithoutCursor(`null`), 1},
+			{simulator.MoreWithoutCursor(`""`), 1},
+			{simulator.MoreWithoutCursor(``), 1},
 		} {
-			r.refuses(source, e, spend.Pagination)
+			r.world.ForgetRequests()
+			r.refuses(source, tt.effect, spend.Pagination)
+			if n := len(r.world.Requests()); n != tt.pages {
+				t.Errorf("%s, %s: %d pages were asked for, want %d", source, tt.effect.Name(), n, tt.pages)
+			}
 		}
 		r.refuses(source, simulator.HasMore(``), spend.Schema)
 		r.refuses(source, simulator.HasMore(`null`), spend.Schema)
 	}
+	// A page kept from such a walk is no last page in a replay either.
+	undo := r.with(costs, simulator.MoreWithoutCursor(`null`))
+	_ = r.sources[costs].Fetch(t.Context(), providers.Request{Window: r.days(3), Buckets: 31}, func(p spend.Page) error {
+		if err := r.sources[costs].NewDecoder(r.days(3)).Page(p.Body); spend.OutcomeOf(err, "") != spend.Pagination {
+			t.Errorf("decoding it: %v, want pagination", err)
+		}
+		return nil
+	})
+	undo()
 	r.world.ForgetRequests()
 	r.refuses(costs, simulator.EndlessCursor(), spend.Pagination)
 	if n := len(r.world.Requests()); n != 1000 {
@@ -419,6 +438,7 @@ func TestTrap27_RetriesEnd(t *testing.T) {
 		try(source, simulator.RateLimited("86400"), spend.RateLimited, time.Hour)
 		try(source, simulator.RateLimited("600"), spend.RateLimited, 10*time.Minute)
 		try(source, simulator.RateLimitedUntil(20*time.Minute), spend.RateLimited, 20*time.Minute)
+		try(source, simulator.RateLimitedUntil(48*time.Hour), spend.RateLimited, time.Hour)
 	}
 }
 

@@ -205,6 +205,18 @@ func TestRepeatedBuckets(t *testing.T) {
 	}
 }
 
+func TestGapsAreNoticed(t *testing.T) {
+	res, err := run(last(bucket(7, "") + "," + bucket(2, "") + "," + bucket(3, "")))
+	if err != nil || res.Notices[daily.NoticeMissing] != 3 || len(res.Statements) != 3 {
+		t.Errorf("%v, %+v, want three days and three missing", err, res)
+	}
+	for i, want := range []spend.Day{2, 3, 7} {
+		if got := res.Statements[i].Day; got != want {
+			t.Errorf("statement %d is of %s, want %s", i, got, want)
+		}
+	}
+}
+
 func TestErrorsStick(t *testing.T) {
 	d := decoder()
 	first := d.Page([]byte("nonsense"))

@@ -20,6 +20,7 @@ const (
 	NoticeUnknownField  = "unknown_field"         // members that this version does not know
 	NoticeOutside       = "bucket_outside_window" // buckets of days that were not asked for
 	NoticeDuplicate     = "bucket_repeated"       // buckets given twice with equal content
+	NoticeMissing       = "bucket_missing"        // days between the first and the last bucket without one
 	NoticeSanitised     = "label_sanitised"       // distinct names that had to be made printable
 	NoticeOutsideFilter = "row_outside_filter"    // rows of projects that the block leaves to others
 	NoticeNoModel       = "usage_without_model"   // usage rows that name no model
@@ -177,6 +178,14 @@ func (d *Decoder) Result() (providers.Result, error) {
 	res := providers.Result{Notices: maps.Clone(d.notices)}
 	for _, day := range slices.Sorted(maps.Keys(d.days)) {
 		res.Statements = append(res.Statements, d.days[day])
+	}
+	if n := len(res.Statements); n > 0 {
+		// Both vendors give quiet days an empty bucket, so a gap is odd; it is known
+		// to be empty all the same, since the walk was complete.
+		gap := int(res.Statements[n-1].Day-res.Statements[0].Day) + 1 - n
+		if gap > 0 {
+			res.Notices[NoticeMissing] = gap
+		}
 	}
 	if d.reader.Unknown > 0 {
 		res.Notices[NoticeUnknownField] = d.reader.Unknown
