@@ -115,7 +115,7 @@ func (a *App) recompute(ctx context.Context, req api.RecomputeRequest) (api.Reco
 		DryRun: req.DryRun, Provider: req.Provider, Window: req.Window,
 	})
 	out := api.RecomputeReport{
-		Sources: rep.Sources, Pulls: rep.Pulls, Days: rep.Days, DaysChanged: rep.Changed, Problems: rep.Problems,
+		Sources: rep.Sources, Pulls: rep.Pulls, Days: rep.Days, DaysKept: rep.Kept, DaysChanged: rep.Changed, Problems: rep.Problems,
 	}
 	for _, c := range rep.Changes {
 		out.Changes = append(out.Changes, api.RecomputeChange{
