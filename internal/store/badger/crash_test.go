@@ -94,14 +94,14 @@ func writeForEver(dir string) {
 	fmt.Println("ready")
 	for {
 		generation++
-		fail(writeGeneration(s, generation))
+		fail(writeGeneration(s, generation, os.Stdout))
 		if generation%5 == 0 {
 			fail(s.Expire(context.Background(), crashTime(generation)))
 		}
 	}
 }
 
-func writeGeneration(s *badger.Store, generation int) error {
+func writeGeneration(s *badger.Store, generation int, acks io.Writer) error {
 	ctx := context.Background()
 	at := crashTime(generation)
 	pw, err := s.Begin(ctx, store.Pull{Source: crashSource, Window: crashWindow, Started: at})
@@ -118,12 +118,14 @@ func writeGeneration(s *badger.Store, generation int) error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("begin", generation)
+	if _, err := fmt.Fprintln(acks, "begin", generation); err != nil {
+		return err
+	}
 	if err := pw.Apply(ctx, spend.OK, days, store.State{DataThrough: at}); err != nil {
 		return err
 	}
-	fmt.Println("ack", generation)
-	return nil
+	_, err = fmt.Fprintln(acks, "ack", generation)
+	return err
 }
 
 func fail(err error) {

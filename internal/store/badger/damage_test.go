@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math/rand/v2"
@@ -30,26 +31,13 @@ func makeStore(t *testing.T) (closed, hot string) {
 	dir, closed, hot := t.TempDir(), filepath.Join(t.TempDir(), "closed"), filepath.Join(t.TempDir(), "hot")
 	s, err := openCrash(dir, func() time.Time { return crashTime(generations) })
 	must(t, err)
-	silently(t, func() {
-		for g := range generations {
-			must(t, writeGeneration(s, g+1))
-		}
-	})
+	for g := range generations {
+		must(t, writeGeneration(s, g+1, io.Discard))
+	}
 	must(t, os.CopyFS(hot, os.DirFS(dir)))
 	must(t, s.Close())
 	must(t, os.CopyFS(closed, os.DirFS(dir)))
 	return closed, hot
-}
-
-// silently keeps the acknowledgements of writeGeneration out of the test's output.
-func silently(t *testing.T, f func()) {
-	t.Helper()
-	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
-	must(t, err)
-	was := os.Stdout
-	os.Stdout = null
-	defer func() { os.Stdout = was; must(t, null.Close()) }()
-	f()
 }
 
 // files lists the files of a store with a suffix that hold anything.
