@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/aispend/aispend/providers"
-	"github.com/aispend/aispend/providers/providertest"
 	"github.com/aispend/aispend/providers/simulator"
 	"github.com/aispend/aispend/spend"
 )
@@ -57,8 +55,9 @@ func TestFaultTable(t *testing.T) {
 // the same result as if nothing had been.
 func TestHealingFaults(t *testing.T) {
 	for _, effect := range []simulator.Effect{
-		simulator.Status(500), simulator.Status(502), simulator.Status(503), simulator.Status(529), simulator.Reset(),
-		simulator.ShortBody(), simulator.RateLimited("1"), simulator.RateLimited(""), simulator.RateLimitedUntil(time.Second),
+		simulator.Status(500), simulator.Status(502), simulator.Status(503), simulator.Status(529),
+		simulator.Reset(), simulator.ShortBody(),
+		simulator.RateLimited("1"), simulator.RateLimited(""), simulator.RateLimitedUntil(time.Second),
 	} {
 		t.Run(effect.Name(), func(t *testing.T) {
 			r := newRig(t, func(o *simulator.Options) { o.Tiny = true })
@@ -76,7 +75,8 @@ func TestHarmlessOddities(t *testing.T) {
 	r := newRig(t, func(o *simulator.Options) { o.WireExtras = true })
 	w := r.days(15)
 	for _, effect := range []simulator.Effect{
-		simulator.NewFields(), simulator.NewEnumValues(), simulator.DuplicateBucket(false), simulator.RepeatBucket(false),
+		simulator.NewFields(), simulator.NewEnumValues(),
+		simulator.DuplicateBucket(false), simulator.RepeatBucket(false),
 		simulator.ClockSkew(26 * time.Hour), simulator.ContentType("application/json; charset=utf-8"),
 		simulator.RenameModel("claude-opus-5-5", "a\"b\n\xff\u202e"), simulator.ManyModels(0),
 	} {
@@ -116,7 +116,7 @@ func TestHangingBodies(t *testing.T) {
 		for _, source := range allSources() {
 			undo := r.with(source, effect)
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-			_, pages, err := providertest.Pull(ctx, r.sources[source], providers.Request{Window: r.days(3), Buckets: 31})
+			_, pages, err := r.pullWithin(ctx, source, r.days(3))
 			cancel()
 			undo()
 			if o := spend.OutcomeOf(err, ""); o != spend.Timeout || len(pages) > 0 {
@@ -160,7 +160,7 @@ func TestNoSecretAnywhere(t *testing.T) {
 		for _, source := range allSources() {
 			undo := r.with(source, effect)
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			_, pages, err := providertest.Pull(ctx, r.sources[source], providers.Request{Window: r.days(2), Buckets: 31})
+			_, pages, err := r.pullWithin(ctx, source, r.days(2))
 			cancel()
 			undo()
 			key := r.world.Key(strings.Split(source, "/")[0])

@@ -87,8 +87,8 @@ type Source interface {
 	Type() SourceType
 	// Fetch walks req.Window and hands every response to emit, verbatim and as it
 	// arrives, error answers included (their Status is not 200), before it returns
-	// their error. It stops at the first error, of emit too. A nil return means that the walk ended properly: the provider
-	// said that there is no further page. Errors are *spend.PullError. Fetch
+	// their error. It stops at the first error, of emit too. A nil return means that
+	// the walk ended properly: the provider said that there is no further page. Errors are *spend.PullError. Fetch
 	// retries what is worth retrying within ctx.
 	Fetch(ctx context.Context, req Request, emit func(spend.Page) error) error
 	// NewDecoder returns the pure half: pages in, statements out. Ingest and

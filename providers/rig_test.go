@@ -121,6 +121,13 @@ func (r *rig) pull(source string, w spend.Window, buckets int) (providers.Result
 	return providertest.Pull(ctx, r.sources[source], providers.Request{Window: w, Buckets: buckets})
 }
 
+// pullWithin is pull under a context of the test's own.
+func (r *rig) pullWithin(
+	ctx context.Context, source string, w spend.Window,
+) (providers.Result, []spend.Page, error) {
+	return providertest.Pull(ctx, r.sources[source], providers.Request{Window: w, Buckets: providers.MaxBuckets})
+}
+
 // good is pull where nothing may fail.
 func (r *rig) good(source string, w spend.Window, buckets int) providers.Result {
 	r.t.Helper()

@@ -24,7 +24,9 @@ func fixtureWindow() spend.Window {
 }
 
 // open returns a function that opens one of the block's sources.
-func open(name string, workspaces ...string) func(testing.TB, string, string, providers.Env) providers.Source {
+func open(
+	name string, workspaces ...string,
+) func(testing.TB, string, string, providers.Env) providers.Source {
 	return func(t testing.TB, baseURL, key string, env providers.Env) providers.Source {
 		t.Helper()
 		s := anthropic.Type().NewSettings().(*anthropic.Settings)
@@ -125,8 +127,10 @@ func TestUsageReportConformance(t *testing.T) {
 			row("input missing", `"output_tokens": 1, "cache_read_input_tokens": 0, `+creation),
 			row("old input name", `"input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 0, `+creation),
 			row("creation missing", `"uncached_input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 0`),
-			row("creation is a number", `"uncached_input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 0, "cache_creation": 0`),
-			row("negative", `"uncached_input_tokens": -1, "output_tokens": 1, "cache_read_input_tokens": 0, `+creation),
+			row("creation is a number",
+				`"uncached_input_tokens": 1, "output_tokens": 1, "cache_read_input_tokens": 0, "cache_creation": 0`),
+			row("negative",
+				`"uncached_input_tokens": -1, "output_tokens": 1, "cache_read_input_tokens": 0, `+creation),
 			row("null", `"uncached_input_tokens": null, "output_tokens": 1, "cache_read_input_tokens": 0, `+creation),
 		},
 	})
@@ -206,8 +210,9 @@ func TestAmountSpellings(t *testing.T) {
 }
 
 func TestNewEnumValues(t *testing.T) {
-	res := decode(t, offline(t, "anthropic/cost_report"), providertest.File(t, "malformed", "new_enum_values.json"))
-	if got := res.Statements[0].Charges; len(got) != 1 || got[0].Cost().String() != "1" || got[0].Model != "claude-opus-5-5" {
+	page := providertest.File(t, "malformed", "new_enum_values.json")
+	got := decode(t, offline(t, "anthropic/cost_report"), page).Statements[0].Charges
+	if len(got) != 1 || got[0].Cost().String() != "1" || got[0].Model != "claude-opus-5-5" {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -248,9 +253,11 @@ func TestWorkspaceFilter(t *testing.T) {
 
 func TestPriorityTierIsUncosted(t *testing.T) {
 	const counts = `"uncached_input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 3,
-		"cache_creation": {"ephemeral_1h_input_tokens": 4, "ephemeral_5m_input_tokens": 5}, "model": "m", "service_tier": `
+		"cache_creation": {"ephemeral_1h_input_tokens": 4, "ephemeral_5m_input_tokens": 5},
+		"model": "m", "service_tier": `
 	for tier, want := range map[string]int64{
-		`"priority"`: 132, `"priority_on_demand"`: 0, `"standard"`: 0, `"flex"`: 0, `"batch"`: 0, `null`: 0, `"new_tier"`: 0,
+		`"priority"`: 132, `"priority_on_demand"`: 0, `"standard"`: 0, `"flex"`: 0,
+		`"batch"`: 0, `null`: 0, `"new_tier"`: 0,
 	} {
 		u := decode(t, offline(t, "anthropic/usage_report"), usagePage(counts+tier)).Statements[0].Usage[0]
 		if u.Uncosted != want || u.Tokens() != 132 || u.HasRequests {

@@ -25,7 +25,9 @@ func costFamily() providers.SourceType {
 }
 
 func usageFamily() providers.SourceType {
-	return providers.SourceType{Name: "anthropic/usage_report", Kind: providers.Usage, MaxStaleness: maxStaleness}
+	return providers.SourceType{
+		Name: "anthropic/usage_report", Kind: providers.Usage, MaxStaleness: maxStaleness,
+	}
 }
 
 // help says what a person does about an outcome.

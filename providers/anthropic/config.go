@@ -62,7 +62,7 @@ func (s *Settings) Validate() error {
 	switch s.API {
 	case apiCostReport:
 	case "analytics":
-		return &providers.FieldError{Key: "api", Msg: `"analytics" is not available in this version; use cost_report`}
+		return &providers.FieldError{Key: "api", Msg: `"analytics" is not available in this version`}
 	default:
 		return &providers.FieldError{Key: "api", Msg: "must be cost_report"}
 	}

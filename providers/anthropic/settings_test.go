@@ -27,14 +27,27 @@ func TestValidate(t *testing.T) {
 		text   string
 	}{
 		"defaults and a key": {func(*anthropic.Settings) {}, "", ""},
-		"workspaces":         {func(s *anthropic.Settings) { s.WorkspaceIDs = []string{"default", "wrkspc_01a"} }, "", ""},
-		"no key":             {func(s *anthropic.Settings) { s.APIKey = nil }, "api_key", "api_key_file"},
-		"analytics":          {func(s *anthropic.Settings) { s.API = "analytics" }, "api", "not available in this version"},
-		"another api":        {func(s *anthropic.Settings) { s.API = "v2" }, "api", "cost_report"},
-		"empty workspace":    {func(s *anthropic.Settings) { s.WorkspaceIDs = []string{""} }, "workspace_ids[0]", "wrkspc_"},
-		"workspace's name":   {func(s *anthropic.Settings) { s.WorkspaceIDs = []string{"Research"} }, "workspace_ids[0]", "wrkspc_"},
-		"workspace twice":    {func(s *anthropic.Settings) { s.WorkspaceIDs = []string{"default", "default"} }, "workspace_ids[1]", "twice"},
-		"plain http":         {func(s *anthropic.Settings) { s.BaseURL = "http://api.anthropic.com" }, "base_url", "https"},
+		"workspaces": {
+			func(s *anthropic.Settings) { s.WorkspaceIDs = []string{"default", "wrkspc_01a"} }, "", "",
+		},
+		"no key": {func(s *anthropic.Settings) { s.APIKey = nil }, "api_key", "api_key_file"},
+		"analytics": {
+			func(s *anthropic.Settings) { s.API = "analytics" }, "api", "not available in this version",
+		},
+		"another api": {func(s *anthropic.Settings) { s.API = "v2" }, "api", "cost_report"},
+		"empty workspace": {
+			func(s *anthropic.Settings) { s.WorkspaceIDs = []string{""} }, "workspace_ids[0]", "wrkspc_",
+		},
+		"workspace's name": {
+			func(s *anthropic.Settings) { s.WorkspaceIDs = []string{"Research"} }, "workspace_ids[0]", "wrkspc_",
+		},
+		"workspace twice": {
+			func(s *anthropic.Settings) { s.WorkspaceIDs = []string{"default", "default"} },
+			"workspace_ids[1]", "twice",
+		},
+		"plain http": {
+			func(s *anthropic.Settings) { s.BaseURL = "http://api.anthropic.com" }, "base_url", "https",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := anthropic.Type().NewSettings().(*anthropic.Settings)
@@ -61,7 +74,8 @@ func TestQuery(t *testing.T) {
 		_, _ = w.Write([]byte(`{"data": [], "has_more": false}`))
 	}))
 	defer srv.Close()
-	req := providers.Request{Window: spend.Window{From: spend.Date(2026, 11, 1), To: spend.Date(2026, 11, 24)}, Buckets: 500}
+	w := spend.Window{From: spend.Date(2026, 11, 1), To: spend.Date(2026, 11, 24)}
+	req := providers.Request{Window: w, Buckets: 500}
 	ask := func(source string, workspaces ...string) *http.Request {
 		src := open(source, workspaces...)(t, srv.URL, "sk-ant-admin-0123456789", providers.Env{Account: "acme"})
 		if _, _, err := providertest.Pull(t.Context(), src, req); err != nil {
@@ -78,22 +92,24 @@ func TestQuery(t *testing.T) {
 	cost, usage := query("workspace_id", "description"), query("model", "workspace_id", "service_tier")
 	filtered := query("model", "workspace_id", "service_tier")
 	filtered["workspace_ids[]"] = []string{"wrkspc_01a", "wrkspc_01b"}
+	const costPath, usagePath = "/v1/organizations/cost_report", "/v1/organizations/usage_report/messages"
 	for name, tt := range map[string]struct {
 		r     *http.Request
 		path  string
 		query url.Values
 	}{
-		"cost":                         {ask("anthropic/cost_report"), "/v1/organizations/cost_report", cost},
-		"cost has no filter":           {ask("anthropic/cost_report", "wrkspc_01a"), "/v1/organizations/cost_report", cost},
-		"usage":                        {ask("anthropic/usage_report"), "/v1/organizations/usage_report/messages", usage},
-		"usage of workspaces":          {ask("anthropic/usage_report", "wrkspc_01a", "wrkspc_01b"), "/v1/organizations/usage_report/messages", filtered},
-		"usage of the nameless one as": {ask("anthropic/usage_report", "wrkspc_01a", "default"), "/v1/organizations/usage_report/messages", usage},
+		"cost":                   {ask("anthropic/cost_report"), costPath, cost},
+		"cost has no filter":     {ask("anthropic/cost_report", "wrkspc_01a"), costPath, cost},
+		"usage":                  {ask("anthropic/usage_report"), usagePath, usage},
+		"usage of workspaces":    {ask("anthropic/usage_report", "wrkspc_01a", "wrkspc_01b"), usagePath, filtered},
+		"usage with the default": {ask("anthropic/usage_report", "wrkspc_01a", "default"), usagePath, usage},
 	} {
 		if diff := cmp.Diff(tt.query, tt.r.URL.Query()); diff != "" || tt.r.URL.Path != tt.path {
 			t.Errorf("%s: %s (-want +got):\n%s", name, tt.r.URL.Path, diff)
 		}
-		if tt.r.Header.Get("X-Api-Key") != "sk-ant-admin-0123456789" || tt.r.Header.Get("Anthropic-Version") != "2023-06-01" ||
-			tt.r.Header.Get("Authorization") != "" {
+		h := tt.r.Header
+		if h.Get("X-Api-Key") != "sk-ant-admin-0123456789" || h.Get("Anthropic-Version") != "2023-06-01" ||
+			h.Get("Authorization") != "" {
 			t.Errorf("%s: headers %v", name, tt.r.Header)
 		}
 	}
@@ -111,7 +127,8 @@ func TestUngroupedReport(t *testing.T) {
 // TestBucketTimes: a bucket is a UTC day however its bounds are spelled.
 func TestBucketTimes(t *testing.T) {
 	page := func(start, end string) []byte {
-		return []byte(`{"data": [{"starting_at": "` + start + `", "ending_at": "` + end + `", "results": []}], "has_more": false}`)
+		return []byte(`{"data": [{"starting_at": "` + start + `", "ending_at": "` + end +
+			`", "results": []}], "has_more": false}`)
 	}
 	for _, tt := range []struct {
 		start, end string
@@ -127,7 +144,8 @@ func TestBucketTimes(t *testing.T) {
 		{"2026-11-20T00:00:00.5Z", "2026-11-21T00:00:00.5Z", false},
 		{"", "", false},
 	} {
-		res, err := providertest.Decode(offline(t, "anthropic/cost_report"), fixtureWindow(), page(tt.start, tt.end))
+		src := offline(t, "anthropic/cost_report")
+		res, err := providertest.Decode(src, fixtureWindow(), page(tt.start, tt.end))
 		if (err == nil) != tt.ok || err != nil && spend.OutcomeOf(err, "") != spend.Schema {
 			t.Errorf("%s..%s: %v, want ok %t", tt.start, tt.end, err, tt.ok)
 		}

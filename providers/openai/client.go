@@ -30,7 +30,7 @@ func help() map[spend.Outcome]string {
 		spend.Auth:        "check api_key: it must be a living organisation admin key (sk-admin-...)",
 		spend.Permission:  "use an organisation admin key with the scope api.usage.read; a project key is refused",
 		spend.NotFound:    "check base_url and organization",
-		spend.RateLimited: "nothing to do unless it stays: then raise interval, or look at the quota of the organisation",
+		spend.RateLimited: "nothing to do unless it stays: then raise interval, or look at the quota",
 		spend.TooLarge:    "the window is read again with fewer days per page",
 	}
 }

@@ -37,7 +37,9 @@ func FuzzCostsPage(f *testing.F) { fuzzPage(f, "openai/costs") }
 func FuzzUsagePage(f *testing.F) { fuzzPage(f, "openai/usage") }
 
 func FuzzLineItem(f *testing.F) {
-	for _, s := range []string{"gpt-5.5, input", "priority | gpt-5.6-sol, output, long context", "Text tokens", " | a, b", "a image, b"} {
+	for _, s := range []string{
+		"gpt-5.5, input", "priority | gpt-5.6-sol, output, long context", "Text tokens", " | a, b", "a image, b",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

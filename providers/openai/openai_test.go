@@ -23,7 +23,9 @@ func fixtureWindow() spend.Window {
 }
 
 // open returns a function that opens one of the block's sources.
-func open(name string, change ...func(*openai.Settings)) func(testing.TB, string, string, providers.Env) providers.Source {
+func open(
+	name string, change ...func(*openai.Settings),
+) func(testing.TB, string, string, providers.Env) providers.Source {
 	return func(t testing.TB, baseURL, key string, env providers.Env) providers.Source {
 		t.Helper()
 		s := &openai.Settings{APIKey: secret.New(key), BaseURL: baseURL}
@@ -72,7 +74,8 @@ func errorOutcomes() map[string]spend.Outcome {
 func costsCase(t *testing.T) providertest.Case {
 	return providertest.Case{
 		Open: open("openai/costs"), KeyHeader: "Authorization", Window: fixtureWindow(),
-		Pages: providertest.Pages(t, "costs_grouped_page1.json", "costs_grouped_page2.json", "costs_grouped_page3.json"),
+		Pages: providertest.Pages(t,
+			"costs_grouped_page1.json", "costs_grouped_page2.json", "costs_grouped_page3.json"),
 		Days: map[string]string{
 			"2026-11-18": "18.232098725", "2026-11-19": "0", "2026-11-20": "17.19221916666666667",
 			"2026-11-21": "4.29", "2026-11-22": "43.745000000000001", "2026-11-23": "1.25",
@@ -116,17 +119,20 @@ func TestUsageConformance(t *testing.T) {
 			usageRow("negative", `"input_tokens": -1, "output_tokens": 1, "num_model_requests": 1`),
 			usageRow("fraction", `"input_tokens": 1.5, "output_tokens": 1, "num_model_requests": 1`),
 			usageRow("overflow", `"input_tokens": 9223372036854775807, "output_tokens": 1, "num_model_requests": 1`),
-			usageRow("cached above input", `"input_tokens": 1, "input_cached_tokens": 2, "output_tokens": 1, "num_model_requests": 1`),
+			usageRow("cached above input",
+				`"input_tokens": 1, "input_cached_tokens": 2, "output_tokens": 1, "num_model_requests": 1`),
 			usageRow("parts do not add up",
-				`"input_tokens": 9, "input_cached_tokens": 2, "input_uncached_tokens": 8, "output_tokens": 1, "num_model_requests": 1`),
+				`"input_tokens": 9, "input_cached_tokens": 2, "input_uncached_tokens": 8, "output_tokens": 1,
+				"num_model_requests": 1`),
 		},
 	})
 }
 
 // usageRow is a usage page with one row, to be refused.
 func usageRow(name, counts string) providertest.Malformed {
-	return providertest.Malformed{Name: name, Want: spend.Schema, Body: []byte(`{"object": "page", "data": [{"object": "bucket",
-		"start_time": 1795132800, "end_time": 1795219200, "results": [{` + counts + `}]}], "has_more": false, "next_page": null}`)}
+	body := `{"object": "page", "data": [{"object": "bucket", "start_time": 1795132800, "end_time": 1795219200,
+		"results": [{` + counts + `}]}], "has_more": false, "next_page": null}`
+	return providertest.Malformed{Name: name, Want: spend.Schema, Body: []byte(body)}
 }
 
 func TestGoldens(t *testing.T) {
@@ -134,10 +140,14 @@ func TestGoldens(t *testing.T) {
 		source string
 		files  []string
 	}{
-		"costs_grouped":     {"openai/costs", []string{"costs_grouped_page1.json", "costs_grouped_page2.json", "costs_grouped_page3.json"}},
+		"costs_grouped": {"openai/costs", []string{
+			"costs_grouped_page1.json", "costs_grouped_page2.json", "costs_grouped_page3.json",
+		}},
 		"costs_restated":    {"openai/costs", []string{"costs_grouped_page3_restated.json"}},
 		"costs_wire_extras": {"openai/costs", []string{"costs_wire_extras.json"}},
-		"usage_completions": {"openai/usage", []string{"usage_completions_page1.json", "usage_completions_page2.json"}},
+		"usage_completions": {"openai/usage", []string{
+			"usage_completions_page1.json", "usage_completions_page2.json",
+		}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -25,18 +25,22 @@ func TestValidate(t *testing.T) {
 		change func(*openai.Settings)
 		key    string // of the FieldError; empty: valid
 	}{
-		"defaults and a key":   {func(*openai.Settings) {}, ""},
-		"a key file":           {func(s *openai.Settings) { s.APIKey = secret.FromFile("/run/key") }, ""},
-		"loopback":             {func(s *openai.Settings) { s.BaseURL = "http://127.0.0.1:1" }, ""},
-		"all set":              {func(s *openai.Settings) { s.Organization, s.ProjectIDs = "org-Abc", []string{"proj_a", "proj_b"} }, ""},
+		"defaults and a key": {func(*openai.Settings) {}, ""},
+		"a key file":         {func(s *openai.Settings) { s.APIKey = secret.FromFile("/run/key") }, ""},
+		"loopback":           {func(s *openai.Settings) { s.BaseURL = "http://127.0.0.1:1" }, ""},
+		"all set": {
+			func(s *openai.Settings) { s.Organization, s.ProjectIDs = "org-A", []string{"a", "b"} }, "",
+		},
 		"no key":               {func(s *openai.Settings) { s.APIKey = nil }, "api_key"},
 		"empty key":            {func(s *openai.Settings) { s.APIKey = &secret.Value{} }, "api_key"},
 		"header in org":        {func(s *openai.Settings) { s.Organization = "org-a\r\nX: y" }, "organization"},
-		"empty project":        {func(s *openai.Settings) { s.ProjectIDs = []string{"proj_a", ""} }, "project_ids[1]"},
-		"project with a comma": {func(s *openai.Settings) { s.ProjectIDs = []string{"proj_a,proj_b"} }, "project_ids[0]"},
-		"project twice":        {func(s *openai.Settings) { s.ProjectIDs = []string{"proj_a", "proj_b", "proj_a"} }, "project_ids[2]"},
-		"plain http":           {func(s *openai.Settings) { s.BaseURL = "http://api.openai.com" }, "base_url"},
-		"no base_url":          {func(s *openai.Settings) { s.BaseURL = "" }, "base_url"},
+		"empty project":        {func(s *openai.Settings) { s.ProjectIDs = []string{"a", ""} }, "project_ids[1]"},
+		"project with a comma": {func(s *openai.Settings) { s.ProjectIDs = []string{"a,b"} }, "project_ids[0]"},
+		"project twice": {
+			func(s *openai.Settings) { s.ProjectIDs = []string{"a", "b", "a"} }, "project_ids[2]",
+		},
+		"plain http":  {func(s *openai.Settings) { s.BaseURL = "http://api.openai.com" }, "base_url"},
+		"no base_url": {func(s *openai.Settings) { s.BaseURL = "" }, "base_url"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openai.Type().NewSettings().(*openai.Settings)
@@ -69,7 +73,8 @@ func TestQuery(t *testing.T) {
 			s.Organization, s.ProjectIDs = "org-Acme1", []string{"proj_a", "proj_b"}
 		})(t, srv.URL, "sk-admin-0123456789", providers.Env{Account: "acme"})
 		for _, buckets := range []int{0, 7, 500} {
-			if _, _, err := providertest.Pull(t.Context(), src, providers.Request{Window: w, Buckets: buckets}); err != nil {
+			req := providers.Request{Window: w, Buckets: buckets}
+			if _, _, err := providertest.Pull(t.Context(), src, req); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -94,7 +99,8 @@ func TestQuery(t *testing.T) {
 		if diff := cmp.Diff(want.query, got[i].URL.Query()); diff != "" || got[i].URL.Path != want.path {
 			t.Errorf("request %d to %s (-want +got):\n%s", i, got[i].URL.Path, diff)
 		}
-		if got[i].Header.Get("Authorization") != "Bearer sk-admin-0123456789" || got[i].Header.Get("OpenAI-Organization") != "org-Acme1" {
+		h := got[i].Header
+		if h.Get("Authorization") != "Bearer sk-admin-0123456789" || h.Get("OpenAI-Organization") != "org-Acme1" {
 			t.Errorf("request %d: headers %v", i, got[i].Header)
 		}
 	}
@@ -111,7 +117,9 @@ func TestEmptyWindowAsksNothing(t *testing.T) {
 // TestIgnoredFilter: a server that ignores project_ids would put the whole
 // organisation's money into this block.
 func TestIgnoredFilter(t *testing.T) {
-	limit := func(ids ...string) func(*openai.Settings) { return func(s *openai.Settings) { s.ProjectIDs = ids } }
+	limit := func(ids []string) func(*openai.Settings) {
+		return func(s *openai.Settings) { s.ProjectIDs = ids }
+	}
 	for name, tt := range map[string]struct {
 		source, page string
 		projects     []string
@@ -123,7 +131,8 @@ func TestIgnoredFilter(t *testing.T) {
 		"costs without project": {"openai/costs", "costs_ungrouped.json", []string{"proj_AbC111"}, false},
 		"usage without project": {"openai/usage", "usage_completions_page2.json", []string{"proj_AbC111"}, false},
 	} {
-		src := open(tt.source, limit(tt.projects...))(t, openai.DefaultBaseURL, "sk-admin-0123456789", providers.Env{})
+		src := open(tt.source, limit(tt.projects))(
+			t, openai.DefaultBaseURL, "sk-admin-0123456789", providers.Env{})
 		err := src.NewDecoder(fixtureWindow()).Page(providertest.Pages(t, tt.page)[0])
 		if (err == nil) != tt.ok || err != nil && spend.OutcomeOf(err, "") != spend.Schema {
 			t.Errorf("%s: %v, want ok %t", name, err, tt.ok)
@@ -153,17 +162,19 @@ func TestUsageCounts(t *testing.T) {
 			spend.Usage{Input: 7, CacheRead: 4, Output: 2, Requests: 1, HasRequests: true},
 		},
 		"null details": {
-			`"input_tokens": 11, "input_cached_tokens": null, "input_cache_write_tokens": null, "input_uncached_tokens": null,
-			"output_tokens": 2, "num_model_requests": 1`,
+			`"input_tokens": 11, "input_cached_tokens": null, "input_cache_write_tokens": null,
+			"input_uncached_tokens": null, "output_tokens": 2, "num_model_requests": 1`,
 			spend.Usage{Input: 11, Output: 2, Requests: 1, HasRequests: true},
 		},
 		"write parts without their sum": {
-			`"input_tokens": 11, "input_cache_write_30m_tokens": 3, "input_cache_write_12h_tokens": 4, "output_tokens": 2, "num_model_requests": 1`,
+			`"input_tokens": 11, "input_cache_write_30m_tokens": 3, "input_cache_write_12h_tokens": 4,
+			"output_tokens": 2, "num_model_requests": 1`,
 			spend.Usage{Input: 4, CacheWrite: 7, Output: 2, Requests: 1, HasRequests: true},
 		},
 		"write parts beside their sum": {
-			`"input_tokens": 11, "input_cache_write_tokens": 7, "input_cache_write_30m_tokens": 3, "input_cache_write_12h_tokens": 4,
-			"input_uncached_tokens": 4, "output_tokens": 2, "num_model_requests": 1`,
+			`"input_tokens": 11, "input_cache_write_tokens": 7, "input_cache_write_30m_tokens": 3,
+			"input_cache_write_12h_tokens": 4, "input_uncached_tokens": 4, "output_tokens": 2,
+			"num_model_requests": 1`,
 			spend.Usage{Input: 4, CacheWrite: 7, Output: 2, Requests: 1, HasRequests: true},
 		},
 	} {

@@ -80,7 +80,9 @@ func Run(t *testing.T, c Case) {
 
 // Pull does what ingest does with a source: every page to the decoder as it
 // arrives, the result at the end. It returns the pages too.
-func Pull(ctx context.Context, src providers.Source, req providers.Request) (providers.Result, []spend.Page, error) {
+func Pull(
+	ctx context.Context, src providers.Source, req providers.Request,
+) (providers.Result, []spend.Page, error) {
 	dec := src.NewDecoder(req.Window)
 	var pages []spend.Page
 	err := src.Fetch(ctx, req, func(p spend.Page) error {
@@ -105,7 +107,8 @@ func (c Case) request() providers.Request {
 // source opens the case's source.
 func (c Case) source(t *testing.T, baseURL string) providers.Source {
 	t.Helper()
-	return c.Open(t, baseURL, Canary, providers.Env{Account: "acme", UserAgent: "aispend/test", NoEnvProxy: true})
+	env := providers.Env{Account: "acme", UserAgent: "aispend/test", NoEnvProxy: true}
+	return c.Open(t, baseURL, Canary, env)
 }
 
 // decode feeds pages to a fresh decoder.

@@ -20,15 +20,17 @@ import (
 // patience bounds what must happen promptly; it decides failures only.
 const patience = 20 * time.Second
 
-// server serves the case's pages by their tokens and remembers the requests. A
-// non-nil before may answer a request itself.
+// answerer may answer the request for a page itself, and then returns true.
+type answerer func(w http.ResponseWriter, r *http.Request, page int) bool
+
+// server serves the case's pages by their tokens and remembers the requests.
 type server struct {
 	*httptest.Server
 	mu       sync.Mutex
 	requests []*http.Request
 }
 
-func (c Case) serve(t *testing.T, before func(w http.ResponseWriter, r *http.Request, page int) bool) *server {
+func (c Case) serve(t *testing.T, before answerer) *server {
 	t.Helper()
 	index := cursors(t, c.Pages)
 	s := &server{}
@@ -72,7 +74,8 @@ func (c Case) verbatim(t *testing.T) {
 			t.Errorf("page %d is not byte for byte what was served", i)
 		}
 		if p.Seq != i || p.Status != http.StatusOK || p.FetchedAt.IsZero() || p.Redacted {
-			t.Errorf("page %d: seq %d, status %d, fetched %v, redacted %v", i, p.Seq, p.Status, p.FetchedAt, p.Redacted)
+			t.Errorf("page %d: seq %d, status %d, fetched %v, redacted %v",
+				i, p.Seq, p.Status, p.FetchedAt, p.Redacted)
 		}
 		for _, name := range []string{"Content-Type", "Date", "Request-Id"} {
 			if p.Header[name] == "" {
@@ -141,7 +144,7 @@ func slowBody(w http.ResponseWriter, r *http.Request, page int) bool {
 }
 
 func (c Case) cancelled(t *testing.T) {
-	for name, before := range map[string]func(http.ResponseWriter, *http.Request, int) bool{"no answer": hang, "half a body": slowBody} {
+	for name, before := range map[string]answerer{"no answer": hang, "half a body": slowBody} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
@@ -163,7 +166,7 @@ func (c Case) cancelled(t *testing.T) {
 }
 
 func (c Case) timeout(t *testing.T) {
-	for name, before := range map[string]func(http.ResponseWriter, *http.Request, int) bool{"no answer": hang, "half a body": slowBody} {
+	for name, before := range map[string]answerer{"no answer": hang, "half a body": slowBody} {
 		t.Run(name, func(t *testing.T) {
 			s := c.serve(t, before)
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -230,7 +233,8 @@ func (c Case) redirect(t *testing.T) {
 func (c Case) errorAnswers(t *testing.T) {
 	echo := Answer{
 		Name: "401 that echoes the key", Status: 401, Want: spend.Auth,
-		Body: []byte(`{"error": {"type": "invalid_request_error", "code": "` + Canary + `", "message": "bad key ` + Canary + `"}}`),
+		Body: []byte(`{"error": {"type": "invalid_request_error", "code": "` + Canary +
+			`", "message": "bad key ` + Canary + `"}}`),
 	}
 	for _, a := range append(c.Errors, echo) {
 		t.Run(a.Name, func(t *testing.T) {

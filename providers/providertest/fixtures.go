@@ -110,6 +110,6 @@ func Golden(t *testing.T, name string, got []spend.Statement) {
 		return
 	}
 	if diff := cmp.Diff(string(File(t, "golden", name+".json")), string(b)); diff != "" {
-		t.Errorf("statements of %s differ from the golden file, run with -update if that is right (-want +got):\n%s", name, diff)
+		t.Errorf("%s differs from its golden file, run with -update if that is right (-want +got):\n%s", name, diff)
 	}
 }

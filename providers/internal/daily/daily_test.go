@@ -73,43 +73,53 @@ func TestPageShapes(t *testing.T) {
 		want spend.Outcome
 		text string // in the error
 	}{
-		"good":                   {last(row), spend.OK, ""},
-		"no buckets":             {last(""), spend.OK, ""},
-		"more without token":     {`{"data": [], "has_more": true}`, spend.Pagination, "next_page"},
-		"more with null token":   {`{"data": [], "has_more": true, "next_page": null}`, spend.Pagination, "next_page"},
-		"more with empty token":  {`{"data": [], "has_more": true, "next_page": ""}`, spend.Pagination, "next_page"},
-		"more with number":       {`{"data": [], "has_more": true, "next_page": 7}`, spend.Schema, "next_page"},
-		"token without more":     {`{"data": [], "has_more": false, "next_page": "x"}`, spend.OK, ""},
-		"members in any order":   {`{"has_more": false, "next_page": null, "data": [{"results": [], "to": 86400, "from": 0}]}`, spend.OK, ""},
-		"empty body":             {"", spend.Decode, "empty"},
-		"white space":            {" \n\t ", spend.Decode, "empty"},
-		"html":                   {"  <html>", spend.Schema, "HTML"},
-		"array":                  {"[]", spend.Schema, "array"},
-		"null":                   {"null", spend.Schema, "null"},
-		"string":                 {`"x"`, spend.Schema, "string"},
-		"not JSON":               {"data", spend.Decode, "malformed"},
-		"error object":           {`{"error": {"type": "server_error"}}`, spend.Schema, "error object"},
-		"error beside data":      {`{"error": {}, "data": [], "has_more": false}`, spend.Schema, "error object"},
-		"null error":             {`{"error": null, "data": [], "has_more": false}`, spend.OK, ""},
-		"no data":                {`{"has_more": false}`, spend.Schema, `"data"`},
-		"data null":              {`{"data": null, "has_more": false}`, spend.Schema, "data: is null"},
-		"data object":            {`{"data": {}, "has_more": false}`, spend.Schema, "data: is an object"},
-		"no has_more":            {`{"data": []}`, spend.Schema, `"has_more"`},
-		"has_more null":          {`{"data": [], "has_more": null}`, spend.Schema, "has_more: is null"},
-		"has_more string":        {`{"data": [], "has_more": "false"}`, spend.Schema, "has_more"},
-		"other case":             {`{"Data": [], "has_more": false}`, spend.Schema, `"data"`},
-		"bucket is null":         {last("null"), spend.Schema, "data[0]: is null"},
-		"bucket is a number":     {last("1"), spend.Schema, "data[0]: is a number"},
-		"results null":           {last(`{"from": 0, "to": 86400, "results": null}`), spend.Schema, "data[0].results: is null"},
-		"old result key":         {last(`{"from": 0, "to": 86400, "result": []}`), spend.Schema, "data[0]"},
-		"no end":                 {last(`{"from": 0, "results": []}`), spend.Schema, "data[0]: has no from and to"},
-		"start is a string":      {last(`{"from": "0", "to": 86400, "results": []}`), spend.Schema, "data[0].from"},
-		"not midnight":           {last(`{"from": 3600, "to": 90000, "results": []}`), spend.Schema, "midnight"},
-		"two days":               {last(`{"from": 0, "to": 172800, "results": []}`), spend.Schema, "one UTC day"},
-		"an hour":                {last(`{"from": 0, "to": 3600, "results": []}`), spend.Schema, "one UTC day"},
-		"end before start":       {last(`{"from": 86400, "to": 0, "results": []}`), spend.Schema, "one UTC day"},
-		"row is a number":        {last(bucket(1, `7`)), spend.Schema, "data[0].results[0]: is a number"},
-		"second row is bad":      {last(bucket(1, `{"v": 1}, {"v": null}`)), spend.Schema, "data[0].results[1].v: is null"},
+		"good":               {last(row), spend.OK, ""},
+		"no buckets":         {last(""), spend.OK, ""},
+		"more without token": {`{"data": [], "has_more": true}`, spend.Pagination, "next_page"},
+		"more with null token": {
+			`{"data": [], "has_more": true, "next_page": null}`, spend.Pagination, "next_page",
+		},
+		"more with empty token": {
+			`{"data": [], "has_more": true, "next_page": ""}`, spend.Pagination, "next_page",
+		},
+		"more with number":   {`{"data": [], "has_more": true, "next_page": 7}`, spend.Schema, "next_page"},
+		"token without more": {`{"data": [], "has_more": false, "next_page": "x"}`, spend.OK, ""},
+		"members in any order": {
+			`{"has_more": false, "next_page": null, "data": [{"results": [], "to": 86400, "from": 0}]}`, spend.OK, "",
+		},
+		"empty body":         {"", spend.Decode, "empty"},
+		"white space":        {" \n\t ", spend.Decode, "empty"},
+		"html":               {"  <html>", spend.Schema, "HTML"},
+		"array":              {"[]", spend.Schema, "array"},
+		"null":               {"null", spend.Schema, "null"},
+		"string":             {`"x"`, spend.Schema, "string"},
+		"not JSON":           {"data", spend.Decode, "malformed"},
+		"error object":       {`{"error": {"type": "server_error"}}`, spend.Schema, "error object"},
+		"error beside data":  {`{"error": {}, "data": [], "has_more": false}`, spend.Schema, "error object"},
+		"null error":         {`{"error": null, "data": [], "has_more": false}`, spend.OK, ""},
+		"no data":            {`{"has_more": false}`, spend.Schema, `"data"`},
+		"data null":          {`{"data": null, "has_more": false}`, spend.Schema, "data: is null"},
+		"data object":        {`{"data": {}, "has_more": false}`, spend.Schema, "data: is an object"},
+		"no has_more":        {`{"data": []}`, spend.Schema, `"has_more"`},
+		"has_more null":      {`{"data": [], "has_more": null}`, spend.Schema, "has_more: is null"},
+		"has_more string":    {`{"data": [], "has_more": "false"}`, spend.Schema, "has_more"},
+		"other case":         {`{"Data": [], "has_more": false}`, spend.Schema, `"data"`},
+		"bucket is null":     {last("null"), spend.Schema, "data[0]: is null"},
+		"bucket is a number": {last("1"), spend.Schema, "data[0]: is a number"},
+		"results null": {
+			last(`{"from": 0, "to": 86400, "results": null}`), spend.Schema, "data[0].results: is null",
+		},
+		"old result key":    {last(`{"from": 0, "to": 86400, "result": []}`), spend.Schema, "data[0]"},
+		"no end":            {last(`{"from": 0, "results": []}`), spend.Schema, "data[0]: has no from and to"},
+		"start is a string": {last(`{"from": "0", "to": 86400, "results": []}`), spend.Schema, "data[0].from"},
+		"not midnight":      {last(`{"from": 3600, "to": 90000, "results": []}`), spend.Schema, "midnight"},
+		"two days":          {last(`{"from": 0, "to": 172800, "results": []}`), spend.Schema, "one UTC day"},
+		"an hour":           {last(`{"from": 0, "to": 3600, "results": []}`), spend.Schema, "one UTC day"},
+		"end before start":  {last(`{"from": 86400, "to": 0, "results": []}`), spend.Schema, "one UTC day"},
+		"row is a number":   {last(bucket(1, `7`)), spend.Schema, "data[0].results[0]: is a number"},
+		"second row is bad": {
+			last(bucket(1, `{"v": 1}, {"v": null}`)), spend.Schema, "data[0].results[1].v: is null",
+		},
 		"same name twice":        {last(bucket(1, `{"v": 1, "v": 100}`)), spend.Decode, "twice"},
 		"same name, escaped":     {last(bucket(1, `{"v": 1, "\u0076": 100}`)), spend.Decode, "twice"},
 		"data twice":             {`{"data": [], "data": [` + row + `], "has_more": false}`, spend.Decode, "twice"},
@@ -120,8 +130,8 @@ func TestPageShapes(t *testing.T) {
 		"NaN literal":            {last(bucket(1, `{"v": NaN}`)), spend.Decode, "malformed"},
 		"comma too many":         {`{"data": [` + row + `,], "has_more": false}`, spend.Decode, "malformed"},
 		"wrong closing bracket":  {`{"data": [` + row + `}, "has_more": false}`, spend.Decode, "malformed"},
-		"deep unknown value":     {`{"x": ` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `, "data": [], "has_more": false}`, spend.OK, ""},
-		"too deep unknown value": {`{"x": ` + strings.Repeat("[", 50000), spend.Decode, ""},
+		"deep unknown value":     {nested(5000) + `, "data": [], "has_more": false}`, spend.OK, ""},
+		"too deep unknown value": {nested(50000), spend.Decode, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +139,8 @@ func TestPageShapes(t *testing.T) {
 			if o := spend.OutcomeOf(err, ""); o != tt.want {
 				t.Fatalf("got %v (%s), want %s", err, o, tt.want)
 			}
-			if err != nil && (!strings.Contains(err.Error(), tt.text) || !strings.HasPrefix(err.Error(), "decoding test, page 1: ")) {
+			if err != nil && (!strings.Contains(err.Error(), tt.text) ||
+				!strings.HasPrefix(err.Error(), "decoding test, page 1: ")) {
 				t.Errorf("got %q, want it to say %q", err, tt.text)
 			}
 			_, _, err = daily.Next([]byte(tt.page))
@@ -172,11 +183,13 @@ func TestAmounts(t *testing.T) {
 		}
 	}
 	for _, literal := range []string{
-		`null`, `""`, `"NaN"`, `"Inf"`, `"-Infinity"`, `"1_000"`, `"abc"`, `" 1"`, `"1 "`, `"+1"`, `"0x10"`, `"1,5"`,
+		`null`, `""`, `"NaN"`, `"Inf"`, `"-Infinity"`, `"1_000"`,
+		`"abc"`, `" 1"`, `"1 "`, `"+1"`, `"0x10"`, `"1,5"`,
 		`true`, `{}`, `{"value": 1}`, `[1]`, `1e400`, `"1e400"`, `"1.5 USD"`, `"$1"`,
 	} {
 		_, err := run(last(bucket(1, `{"v": `+literal+`}`)))
-		if o := spend.OutcomeOf(err, ""); o != spend.Schema || !strings.Contains(err.Error(), "data[0].results[0].v") {
+		o := spend.OutcomeOf(err, "")
+		if o != spend.Schema || !strings.Contains(err.Error(), "data[0].results[0].v") {
 			t.Errorf("%s: %v (%s), want schema that names the place", literal, err, o)
 		}
 	}
@@ -185,7 +198,8 @@ func TestAmounts(t *testing.T) {
 func TestRepeatedBuckets(t *testing.T) {
 	one, other := bucket(1, `{"v": 1, "name": "a"}, {"v": 2, "name": "a"}`), bucket(1, `{"v": 3.0, "name": "a"}`)
 	res, err := run(last(one + "," + other))
-	if err != nil || res.Statements[0].Charges[0].Cost().String() != "3" || res.Notices[daily.NoticeDuplicate] != 1 {
+	if err != nil || res.Statements[0].Charges[0].Cost().String() != "3" ||
+		res.Notices[daily.NoticeDuplicate] != 1 {
 		t.Errorf("the same money in other rows: %v, %+v", err, res)
 	}
 	for name, second := range map[string]string{
@@ -229,9 +243,9 @@ func TestErrorsStick(t *testing.T) {
 }
 
 func TestUnknownFieldsAndLabels(t *testing.T) {
-	res, err := run(`{"new": {"a": [1, {"b": 2}]}, "data": [{"from": 0, "to": 86400, "kind": "x", "later": 1, "results": [
-		{"v": 1, "name": "a\nb", "extra": null}, {"v": 2, "name": "` + "\xff\xfe" + `"}, {"v": 4, "name": "` + "\xff\xfd" + `"}
-	]}], "has_more": false}`)
+	res, err := run(`{"new": {"a": [1, {"b": 2}]}, "data": [{"from": 0, "to": 86400, "kind": "x", "later": 1,
+		"results": [{"v": 1, "name": "a\nb", "extra": null}, {"v": 2, "name": "` + "\xff\xfe" + `"},
+		{"v": 4, "name": "` + "\xff\xfd" + `"}]}], "has_more": false}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +267,8 @@ func TestUnknownFieldsAndLabels(t *testing.T) {
 func TestErrorsQuoteNothing(t *testing.T) {
 	const word = "hush-hush-0123"
 	for _, page := range []string{
-		word, `{"` + word + `": ` + word, `{"` + word + `": 1, "` + word + `": 2}`, last(bucket(1, `{"v": "`+word+`"}`)),
+		word, `{"` + word + `": ` + word, `{"` + word + `": 1, "` + word + `": 2}`,
+		last(bucket(1, `{"v": "`+word+`"}`)),
 		last(bucket(1, `{"`+word+`": {"a": nope}}`)), `{"data": [], "has_more": "` + word + `"}`,
 		last(`{"from": "` + word + `", "to": 1, "results": []}`), last(row1(word)) + word,
 	} {
@@ -262,6 +277,11 @@ func TestErrorsQuoteNothing(t *testing.T) {
 			t.Errorf("%s: %v", page, err)
 		}
 	}
+}
+
+// nested is the beginning of a page with an unknown member of that depth.
+func nested(depth int) string {
+	return `{"x": ` + strings.Repeat("[", depth) + strings.Repeat("]", depth)
 }
 
 func row1(name string) string { return bucket(1, `{"v": 1, "name": "`+name+`"}`) }

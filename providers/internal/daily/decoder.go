@@ -64,7 +64,10 @@ var _ providers.Decoder = (*Decoder)(nil)
 
 // NewDecoder returns a decoder for one walk of the window.
 func NewDecoder(l Layout, w spend.Window, rows Rows) *Decoder {
-	return &Decoder{layout: l, window: w, rows: rows, days: map[spend.Day]spend.Statement{}, notices: map[string]int{}}
+	return &Decoder{
+		layout: l, window: w, rows: rows,
+		days: map[spend.Day]spend.Statement{}, notices: map[string]int{},
+	}
 }
 
 // Page decodes one body. After an error the walk is lost: every later call
@@ -195,8 +198,9 @@ func (d *Decoder) Result() (providers.Result, error) {
 }
 
 func equal(a, b spend.Statement) bool {
-	return slices.Equal(a.Usage, b.Usage) && slices.EqualFunc(a.Charges, b.Charges, func(x, y spend.Charge) bool {
+	sameCharge := func(x, y spend.Charge) bool {
 		return x.Model == y.Model && x.Project == y.Project && x.Item == y.Item && x.Currency == y.Currency &&
 			x.Gross.Equal(y.Gross) && x.Credits.Equal(y.Credits)
-	})
+	}
+	return slices.Equal(a.Usage, b.Usage) && slices.EqualFunc(a.Charges, b.Charges, sameCharge)
 }

@@ -174,7 +174,9 @@ func newTransport(env providers.Env, l Limits) (*http.Transport, error) {
 	case env.ProxyURL != "":
 		u, err := url.Parse(env.ProxyURL)
 		if err != nil || u.Host == "" {
-			return nil, &providers.FieldError{Key: "proxy_url", Msg: "must be a URL such as http://proxy.example.com:3128"}
+			return nil, &providers.FieldError{
+				Key: "proxy_url", Msg: "must be a URL such as http://proxy.example.com:3128",
+			}
 		}
 		t.Proxy = http.ProxyURL(u)
 	case env.NoEnvProxy:

@@ -117,7 +117,8 @@ func requireJSON(h http.Header) *spend.PullError {
 	mt, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || mt != "application/json" {
 		return &spend.PullError{Outcome: spend.Schema, Err: fmt.Errorf(
-			"answered 200 with content type %s instead of application/json; is base_url or proxy_url right?", token(mt))}
+			"answered 200 with content type %s instead of application/json; is base_url or proxy_url right?",
+			token(mt))}
 	}
 	if e := h.Get("Content-Encoding"); e != "" && e != "identity" {
 		return &spend.PullError{Outcome: spend.Schema, Err: fmt.Errorf(

@@ -39,7 +39,8 @@ func (c *Client) transportFailure(ctx context.Context, err error) answer {
 	case errors.As(err, &dns):
 		return failed(spend.Network, true, "looking up %s failed; check base_url and the resolver", host)
 	case errors.As(err, &cert), errors.As(err, &hostname):
-		return failed(spend.Network, false, "the certificate of %s is not trusted; set ca_file if a proxy replaces it", host)
+		return failed(spend.Network, false,
+			"the certificate of %s is not trusted; set ca_file if a proxy replaces it", host)
 	case speaksNoTLS(err):
 		return failed(spend.Network, false, "%s does not speak TLS as expected; check base_url and proxy_url", host)
 	case errors.As(err, &op) && op.Op == "dial" && op.Timeout():
@@ -94,6 +95,9 @@ func (c *Client) judge(resp *http.Response, body []byte) (pe *spend.PullError, r
 	case s >= 500:
 		pe.RetryAfter = RetryAfter(resp.Header, c.now())
 		retry = s != http.StatusNotImplemented
+	}
+	if pe.RetryAfter > 0 {
+		text += ", to be asked again in " + pe.RetryAfter.String()
 	}
 	pe.Err = errors.New(text)
 	return pe, retry

@@ -76,7 +76,7 @@ func TestNetworkFailures(t *testing.T) {
 	t.Cleanup(tlsServer.Close)
 	old := httptest.NewUnstartedServer(http.NotFoundHandler())
 	old.Config.ErrorLog = log.New(io.Discard, "", 0)
-	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10} //nolint:gosec // what must be refused
+	old.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	old.StartTLS()
 	t.Cleanup(old.Close)
 	plain := serve(t, func(http.ResponseWriter, *http.Request) {})
@@ -220,7 +220,8 @@ func TestProxy(t *testing.T) {
 		mu.Lock()
 		asked = nil
 		mu.Unlock()
-		if _, err := walk(t.Context(), client(t, target.URL, nil, func(o *rest.Options) { o.Env = env })); err != nil {
+		c := client(t, target.URL, nil, func(o *rest.Options) { o.Env = env })
+		if _, err := walk(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 		mu.Lock()

@@ -51,9 +51,11 @@ func client(t *testing.T, base string, tr http.RoundTripper, change ...func(*res
 	t.Helper()
 	o := rest.Options{
 		Provider: "vendor", BaseURL: base, Transport: tr,
-		Credential: rest.Credential{Get: func() (string, error) { return key, nil }, Header: "Authorization", Prefix: "Bearer "},
-		Help:       map[spend.Outcome]string{spend.Auth: "make a new key"},
-		Env:        providers.Env{NoEnvProxy: true},
+		Credential: rest.Credential{
+			Get: func() (string, error) { return key, nil }, Header: "Authorization", Prefix: "Bearer ",
+		},
+		Help: map[spend.Outcome]string{spend.Auth: "make a new key"},
+		Env:  providers.Env{NoEnvProxy: true},
 	}
 	for _, fn := range change {
 		fn(&o)
@@ -81,7 +83,8 @@ func next(body []byte) (string, bool, error) {
 func walk(ctx context.Context, c *rest.Client) ([]spend.Page, error) {
 	var pages []spend.Page
 	err := c.Walk(ctx, rest.Query{
-		Path: "/v1/things", Params: url.Values{"secret_param": {"a b"}}, Cursor: "page", Window: window(), Next: next,
+		Path: "/v1/things", Params: url.Values{"secret_param": {"a b"}}, Cursor: "page", Window: window(),
+		Next: next,
 	}, func(p spend.Page) error {
 		pages = append(pages, p)
 		return nil
@@ -107,18 +110,23 @@ func TestRetries(t *testing.T) {
 			answers: answers(status(500, "")),
 			want:    spend.Server, tries: 4, min: 1750 * time.Millisecond, max: 5250 * time.Millisecond,
 		},
-		"529 is retried":     {answers: answers(status(529, ""), status(200, `{}`)), want: spend.OK, tries: 2, max: time.Second},
-		"501 is not":         {answers: answers(status(501, "")), want: spend.Server, tries: 1},
-		"400 is not":         {answers: answers(status(400, "")), want: spend.Server, tries: 1},
-		"401 is not":         {answers: answers(status(401, "")), want: spend.Auth, tries: 1},
-		"403 is not":         {answers: answers(status(403, "")), want: spend.Permission, tries: 1},
-		"404 is not":         {answers: answers(status(404, "")), want: spend.NotFound, tries: 1},
-		"204 is no page":     {answers: answers(status(204, "")), want: spend.Server, tries: 1},
-		"206 is no page":     {answers: answers(status(206, `{}`)), want: spend.Server, tries: 1},
-		"quota is not":       {answers: answers(status(429, quota)), want: spend.RateLimited, tries: 1},
-		"a reset is retried": {answers: answers(broken, status(200, `{}`)), want: spend.OK, tries: 2, max: time.Second},
+		"529 is retried": {
+			answers: answers(status(529, ""), status(200, `{}`)), want: spend.OK, tries: 2, max: time.Second,
+		},
+		"501 is not":     {answers: answers(status(501, "")), want: spend.Server, tries: 1},
+		"400 is not":     {answers: answers(status(400, "")), want: spend.Server, tries: 1},
+		"401 is not":     {answers: answers(status(401, "")), want: spend.Auth, tries: 1},
+		"403 is not":     {answers: answers(status(403, "")), want: spend.Permission, tries: 1},
+		"404 is not":     {answers: answers(status(404, "")), want: spend.NotFound, tries: 1},
+		"204 is no page": {answers: answers(status(204, "")), want: spend.Server, tries: 1},
+		"206 is no page": {answers: answers(status(206, `{}`)), want: spend.Server, tries: 1},
+		"quota is not":   {answers: answers(status(429, quota)), want: spend.RateLimited, tries: 1},
+		"a reset is retried": {
+			answers: answers(broken, status(200, `{}`)), want: spend.OK, tries: 2, max: time.Second,
+		},
 		"resets stay": {
-			answers: answers(broken), want: spend.Network, tries: 4, min: 1750 * time.Millisecond, max: 5250 * time.Millisecond,
+			answers: answers(broken), want: spend.Network, tries: 4,
+			min: 1750 * time.Millisecond, max: 5250 * time.Millisecond,
 		},
 		"Retry-After in seconds": {
 			answers: answers(status(429, "", "Retry-After", "20"), status(200, `{}`)),
@@ -310,7 +318,8 @@ func TestPageTokens(t *testing.T) {
 			}))
 			pages, err := walk(t.Context(), c)
 			if o := spend.OutcomeOf(err, ""); o != spend.Pagination || n != tt.asked || len(pages) != n {
-				t.Errorf("%v (%s) after %d requests and %d pages, want pagination after %d", err, o, n, len(pages), tt.asked)
+				t.Errorf("%v (%s) after %d requests and %d pages, want pagination after %d",
+					err, o, n, len(pages), tt.asked)
 			}
 		})
 	}
@@ -325,7 +334,9 @@ func TestSizeLimits(t *testing.T) {
 		return body + strings.Repeat("x", n-len(body)-2) + `"}`
 	}
 	t.Run("page", func(t *testing.T) {
-		for n, want := range map[int]spend.Outcome{100: spend.Pagination, 101: spend.TooLarge, 5000: spend.TooLarge} {
+		for n, want := range map[int]spend.Outcome{
+			100: spend.Pagination, 101: spend.TooLarge, 5000: spend.TooLarge,
+		} {
 			c := client(t, "https://api.example.com", roundTrip(status(200, page(n, ""))), small)
 			pages, err := walk(t.Context(), c)
 			if o := spend.OutcomeOf(err, ""); o != want || (len(pages) == 1) != (want == spend.Pagination) {
@@ -383,9 +394,17 @@ func TestErrorText(t *testing.T) {
 	c := client(t, "https://api.example.com", roundTrip(status(401,
 		`{"error": {"type": "authentication_error", "code": "invalid_api_key", "message": "private words"}}`)))
 	_, err := walk(t.Context(), c)
-	const want = "asking vendor for /v1/things, page 1 of 2026-11-01..2026-11-23: 401 invalid_api_key; make a new key"
+	const want = "asking vendor for /v1/things, page 1 of 2026-11-01..2026-11-23: " +
+		"401 invalid_api_key; make a new key"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c = client(t, "https://api.example.com", roundTrip(status(429, "not JSON", "Retry-After", "90")))
+	_, err = walk(ctx, c)
+	if err == nil || !strings.HasSuffix(err.Error(), ": 429, to be asked again in 1m30s") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -399,7 +418,7 @@ func TestRedaction(t *testing.T) {
 		"key in a page":        {200, `{"a": "` + key + `"}`, `{"a": "<secret>"}`, true},
 		"key in an error":      {400, `{"a": "` + key + `"}`, `{"a": "<secret>"}`, true},
 		"part of another key":  {400, "bad sk-admin-****************AbCd. See", "bad <secret>. See", true},
-		"key-like in a page":   {200, `{"a": "sk-admin-0123456789abcdef"}`, `{"a": "sk-admin-0123456789abcdef"}`, false},
+		"key-like in a page":   {200, `{"a": "sk-admin-0123456789"}`, `{"a": "sk-admin-0123456789"}`, false},
 		"short word":           {400, "task-force sk-1", "task-force sk-1", false},
 		"two and the very end": {400, "sk-aaaaaaaaaaaa sk-bbbbbbbbbbbbbb", "<secret> <secret>", true},
 	} {

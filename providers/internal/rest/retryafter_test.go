@@ -47,7 +47,7 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func FuzzRetryAfter(f *testing.F) {
-	for _, s := range []string{"20", "1.5", "Mon, 23 Nov 2026 12:00:42 GMT", "", "-1", "99999999999999999999", "12abc"} {
+	for _, s := range []string{"20", "1.5", "Mon, 23 Nov 2026 12:00:42 GMT", "", "-1", "99999999999", "12a"} {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, seconds, ms string) {

@@ -174,7 +174,8 @@ func (w *walk) explain(err error) error {
 	}
 	out := &spend.PullError{
 		Outcome: o,
-		Err:     fmt.Errorf("asking %s for %s, page %d of %s: %w%s", w.c.provider, w.q.Path, w.pages, w.q.Window, err, help),
+		Err: fmt.Errorf("asking %s for %s, page %d of %s: %w%s",
+			w.c.provider, w.q.Path, w.pages, w.q.Window, err, help),
 	}
 	var pe *spend.PullError
 	if errors.As(err, &pe) {
