@@ -60,6 +60,7 @@ func TestHealingFaults(t *testing.T) {
 		simulator.RateLimited("1"), simulator.RateLimited(""), simulator.RateLimitedUntil(time.Second),
 	} {
 		t.Run(effect.Name(), func(t *testing.T) {
+			t.Parallel() // each waits for its retries
 			r := newRig(t, func(o *simulator.Options) { o.Tiny = true })
 			w := r.days(10)
 			for provider, source := range moneySources() {

@@ -115,8 +115,8 @@ func (r *rig) days(n int) spend.Window {
 // pull pulls a window the way ingest does.
 func (r *rig) pull(source string, w spend.Window, buckets int) (providers.Result, []spend.Page, error) {
 	r.t.Helper()
-	// No retry fits before this deadline, unless a test wants it to.
-	ctx, cancel := context.WithTimeout(r.t.Context(), 30*time.Second)
+	// Ample for a slow machine; a Retry-After of minutes does not fit before it.
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
 	defer cancel()
 	return providertest.Pull(ctx, r.sources[source], providers.Request{Window: w, Buckets: buckets})
 }
