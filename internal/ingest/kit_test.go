@@ -142,6 +142,8 @@ func (s *script) page(w spend.Window, more bool) body {
 }
 
 func (s *script) NewDecoder(w spend.Window) providers.Decoder {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return &scriptDecoder{decode: s.decode, window: w, days: map[spend.Day]spend.Statement{}}
 }
 
@@ -253,6 +255,20 @@ func (c *tally) ClockSkew(_ string, ahead time.Duration) {
 	c.skew = ahead
 }
 
+// revised returns how much was revised so far.
+func (c *tally) revised() (up, down spend.Money) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.up, c.down
+}
+
+// ahead returns the newest clock skew.
+func (c *tally) ahead() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.skew
+}
+
 // outcomes returns the counts so far and starts anew.
 func (c *tally) outcomes() map[spend.Outcome]int {
 	c.mu.Lock()
@@ -306,8 +322,9 @@ func (r *rig) now() time.Time { return time.Now().Add(time.Duration(r.offset.Loa
 // skip lets most of d pass as on a machine that was asleep: timers go on only for
 // the last interval. (Badger's own timers make days in a bubble expensive.)
 func (r *rig) skip(d time.Duration) {
-	r.offset.Add(int64(d - quarter))
-	time.Sleep(quarter)
+	last := r.cfgs[0].Interval
+	r.offset.Add(int64(d - last))
+	time.Sleep(last)
 }
 
 // add configures one more scripted source with the defaults of the contract.
@@ -412,6 +429,14 @@ func bookWithout(b *rollup.Book, id spend.SourceID, missing spend.Day) *rollup.B
 		}
 	})
 	return out
+}
+
+func (r *rig) wantRevised(up, down string) {
+	r.t.Helper()
+	gotUp, gotDown := r.seen.revised()
+	if gotUp.String() != up || gotDown.String() != down {
+		r.t.Errorf("revised up %s, down %s, want %s and %s", gotUp, gotDown, up, down)
+	}
 }
 
 func (r *rig) wantTotal(w spend.Window, want string) {
