@@ -203,3 +203,15 @@ func TestFinite(t *testing.T) {
 		t.Errorf("finite(NaN) = %v, want 0", got)
 	}
 }
+
+// Counts stop at the largest int64 in the rollup; adding two of them up here must
+// not turn them negative.
+func TestMergedCountsStopAtTheLargest(t *testing.T) {
+	s := &series{metric: monthTokens}
+	s.addCount(math.MaxInt64, "openai", "a", "input")
+	s.addCount(5, "openai", "a", "input")
+	s.merge()
+	if len(s.points) != 1 || s.points[0].count != math.MaxInt64 {
+		t.Errorf("merged: %+v, want one point of the largest count", s.points)
+	}
+}

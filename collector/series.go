@@ -42,7 +42,7 @@ func (s *series) merge() {
 	for _, p := range s.points {
 		if n := len(out); n > 0 && out[n-1].labels == p.labels {
 			out[n-1].money = out[n-1].money.Add(p.money)
-			out[n-1].count += p.count
+			out[n-1].count = spend.AddCount(out[n-1].count, p.count)
 			continue
 		}
 		out = append(out, p)
