@@ -78,12 +78,14 @@ func New(o Options) *Collector {
 	if o.Pulls != nil {
 		c.registry.MustRegister(o.Pulls)
 	}
-	cache := &spendCache{snapshots: o.Snapshots, settings: o.Settings, now: o.Now}
-	c.parts = []part{{"spend", cache.Gather}, {"process", c.registry.Gather}}
-	c.add("settings", func() []*dto.MetricFamily { return gatherSettings(o.Settings()) })
+	// The sources come before the money: a pull that is applied in between then makes
+	// the money newer than its date for one scrape, never the date newer than the money.
 	if o.Statuses != nil {
 		c.add("sources", func() []*dto.MetricFamily { return gatherSources(o.Statuses()) })
 	}
+	cache := &spendCache{snapshots: o.Snapshots, settings: o.Settings, now: o.Now}
+	c.parts = append(c.parts, part{"spend", cache.Gather}, part{"process", c.registry.Gather})
+	c.add("settings", func() []*dto.MetricFamily { return gatherSettings(o.Settings()) })
 	if o.Store != nil {
 		c.add("store", func() []*dto.MetricFamily { return gatherStore(o.Store()) })
 	}

@@ -68,3 +68,19 @@ func TestCorruptStoreShows(t *testing.T) {
 		t.Errorf("aispend_store_corrupt = %v, want 1", got["aispend_store_corrupt{}"])
 	}
 }
+
+// A pull that is applied between two parts of one scrape must not date old money
+// anew: what the page says about freshness is never newer than its money.
+func TestFreshnessIsNeverNewerThanTheMoney(t *testing.T) {
+	f := newFixture("2026-11-23T12:00:00Z")
+	write(f.book, openaiCosts, day(t, "2026-11-23"), []spend.Charge{usd("gpt-5", "", "1")})
+	o := f.options()
+	o.Statuses = func() []spend.SourceStatus {
+		write(f.book, openaiCosts, day(t, "2026-11-23"), []spend.Charge{usd("gpt-5", "", "900")})
+		return []spend.SourceStatus{{ID: openaiCosts, DataThrough: f.now}}
+	}
+	got := samples(gather(t, collector.New(o).Gatherer(), isOurs))
+	if v := got["aispend_today_cost_usd{model=gpt-5,provider=openai}"]; v != 900 {
+		t.Errorf("data through %s beside a cost of %v, want 900", f.now, v)
+	}
+}
