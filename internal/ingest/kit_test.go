@@ -54,6 +54,8 @@ type script struct {
 	mangle func(p *spend.Page)
 	// decode is called with each decoded body.
 	decode func()
+	// notices come with each result.
+	notices map[string]int
 	// twice sends every page two times.
 	twice bool
 }
@@ -144,7 +146,7 @@ func (s *script) page(w spend.Window, more bool) body {
 func (s *script) NewDecoder(w spend.Window) providers.Decoder {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &scriptDecoder{decode: s.decode, window: w, days: map[spend.Day]spend.Statement{}}
+	return &scriptDecoder{decode: s.decode, notices: s.notices, window: w, days: map[spend.Day]spend.Statement{}}
 }
 
 type scriptDecoder struct {
@@ -152,6 +154,8 @@ type scriptDecoder struct {
 	days   map[spend.Day]spend.Statement
 	last   bool
 	decode func()
+
+	notices map[string]int
 }
 
 func (d *scriptDecoder) Page(b []byte) error {
@@ -176,7 +180,7 @@ func (d *scriptDecoder) Result() (providers.Result, error) {
 	if !d.last {
 		return providers.Result{}, spend.Classify(spend.Incomplete, errors.New("no last page"))
 	}
-	var r providers.Result
+	r := providers.Result{Notices: d.notices}
 	for _, day := range slices.Sorted(maps.Keys(d.days)) {
 		if d.window.Contains(day) {
 			r.Statements = append(r.Statements, d.days[day])

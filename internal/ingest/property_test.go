@@ -188,7 +188,7 @@ func (w *world) recompute(t *rapid.T, dry bool) {
 // apply (pull.go) let each statement of got keep the charges of prev[st.Day] in
 // front of its own, in both Apply and ReplaceWindow: "book has ... the last
 // complete walk said ..." after the second pull of a day. In ReplaceWindow alone:
-// the same. In Amend's input alone (settle): caught by TestRecompute.
+// the same. In settle (recompute.go): TestRecomputeRepairsTheLedger fails.
 func TestLiveRollupEqualsReplay(t *testing.T) {
 	root, runs := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {

@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// putAwayTimeout bounds the writes that end a pull whose context is over.
+	// putAwayTimeout bounds the record of a failed pull, commitTimeout the write of a
+	// whole window: both go on when the daemon is stopping.
 	putAwayTimeout = 15 * time.Second
+	commitTimeout  = 2 * time.Minute
 	// maxSkew is the difference between the provider's clock and ours beyond which no
 	// answer is believed: one of the two does not know what day it is.
 	maxSkew = 24 * time.Hour
@@ -220,7 +222,7 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 		return pullResult{}, err
 	}
 	defer t.source.commit.unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), putAwayTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer cancel()
 
 	st := t.current()

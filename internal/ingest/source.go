@@ -73,6 +73,7 @@ func (s *source) prepare(ctx context.Context, st store.State) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state = st
+	s.status.LastSuccess = st.LastApplied // unless a record knows better
 	since := s.opts.Now().Add(-pullMemory)
 	newest := true
 	err := s.opts.Store.Pulls(ctx, s.id, since, func(p store.Pull) bool {
