@@ -92,7 +92,7 @@ type Source interface {
 	// retries what is worth retrying within ctx.
 	Fetch(ctx context.Context, req Request, emit func(spend.Page) error) error
 	// NewDecoder returns the pure half: pages in, statements out. Ingest and
-	// recompute use the same one.
+	// recompute use the same one; it may be called while Fetch runs.
 	NewDecoder(w spend.Window) Decoder
 }
 
