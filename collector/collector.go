@@ -122,14 +122,16 @@ func (c *Collector) Gatherer() prometheus.Gatherer { return prometheus.GathererF
 
 // Handler serves the page in what the client asks for: text, OpenMetrics or
 // protobuf, gzip or not. Errors are logged and counted in
-// promhttp_metric_handler_errors_total; what could be gathered is served.
+// promhttp_metric_handler_errors_total; what could be gathered is served. How many
+// pages are written at once is bounded, in all and for each client address; a
+// request that waits for its turn for 5 s in vain is answered 503.
 func (c *Collector) Handler() http.Handler {
-	return promhttp.HandlerFor(c.Gatherer(), promhttp.HandlerOpts{
+	return newGate(promhttp.HandlerFor(c.Gatherer(), promhttp.HandlerOpts{
 		ErrorLog:          errorLog{c.logger},
 		ErrorHandling:     promhttp.ContinueOnError,
 		Registry:          c.registry,
 		EnableOpenMetrics: true,
-	})
+	}))
 }
 
 func (c *Collector) gather() ([]*dto.MetricFamily, error) {
