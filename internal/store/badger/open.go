@@ -42,7 +42,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, lock.Close())
+			err = errors.Join(err, unlockDir(lock))
 		}
 	}()
 	if err := checkFilesystem(o.Dir, o.AllowNetworkFilesystem); err != nil {

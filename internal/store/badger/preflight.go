@@ -60,6 +60,12 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockDir gives the lock back at once: closing alone would leave it to a child
+// process that has been forked and not yet begun its own program.
+func unlockDir(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 // checkFilesystem refuses filesystems over a network: locks and synced writes do
 // not hold there what Badger needs.
 func checkFilesystem(dir string, allowed bool) error {

@@ -118,7 +118,7 @@ func (s *Store) Close() error {
 	s.ops.Wait()
 	err := s.db.Close()
 	s.sealer.dec.Close()
-	if err = errors.Join(err, s.lock.Close()); err != nil {
+	if err = errors.Join(err, unlockDir(s.lock)); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
 	return nil

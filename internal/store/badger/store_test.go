@@ -37,7 +37,7 @@ func TestConformanceWithSmallMemtable(t *testing.T) {
 }
 
 func TestNoGoroutineIsLeft(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := opener(0)(t, storetest.Config{Dir: t.TempDir(), RawRetentionDays: 1, HistoryDays: 1})
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
