@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -260,7 +261,17 @@ func TestLowSpaceRefusesToWrite(t *testing.T) {
 	}
 	_, err = s.Statements(ctx, crashSource, func(spend.Statement) error { return nil })
 	must(t, err)
-	free = reserve // room again: the pull that could not end can
+	free = reserve // room again: the pull that could not end can go on and end
+	r := rand.NewChaCha8([32]byte{1})
+	for seq := range 60 { // more than one transaction
+		must(t, pw.Page(ctx, spend.Page{Seq: seq + 1, Body: randomPage(r, 60<<10)}))
+	}
+	must(t, s.Pulls(ctx, crashSource, time.Time{}, func(p store.Pull) bool {
+		if p.Verdict != store.Open {
+			t.Errorf("a pull whose Apply was refused has the verdict %q", p.Verdict)
+		}
+		return true
+	}))
 	must(t, pw.Apply(ctx, spend.OK, nil, st))
 	must(t, s.Close())
 	free = 0
