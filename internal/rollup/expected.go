@@ -1,6 +1,10 @@
 package rollup
 
-import "github.com/aispend/aispend/spend"
+import (
+	"slices"
+
+	"github.com/aispend/aispend/spend"
+)
 
 // The projection of contract section 6.
 const (
@@ -16,10 +20,12 @@ const (
 // before today: the mean of today's weekday over the last four weeks when 21
 // closed days exist, else the mean of the last 7 closed days. There is no
 // expectation (false) with fewer than 3 closed days, or if a day that is needed
-// lacks the statement of any of the provider's costs sources.
+// lacks the statement of any of the provider's costs sources, or if those days
+// hold money, but none in USD: that is unknown and not 0.
 //
-// A source counts as a usage source if it holds usage and no charge. The days
-// after a retired source's last statement are no gap.
+// A source counts as a usage source if it holds no charge, while it holds usage or
+// another source of its account holds charges. The days after a retired source's
+// last statement are no gap.
 func (s *Snapshot) ExpectedDaily(provider string, today spend.Day) (spend.Money, bool) {
 	feeds, first := s.costSources(provider)
 	closed := int(today - first)
@@ -31,6 +37,7 @@ func (s *Snapshot) ExpectedDaily(provider string, today spend.Day) (spend.Money,
 		step, n = daysPerWeek, min(closed/daysPerWeek, weekdayWeeks)
 	}
 	var sum spend.Money
+	usd, charged := false, false
 	for i := 1; i <= n; i++ {
 		for _, src := range feeds {
 			p, ok := src.known(today - spend.Day(i*step))
@@ -39,8 +46,13 @@ func (s *Snapshot) ExpectedDaily(provider string, today spend.Day) (spend.Money,
 			}
 			if p != nil {
 				sum = sum.Add(p.total.cost())
+				usd = usd || p.total.hasCost
+				charged = charged || p.chargeRows() > 0
 			}
 		}
+	}
+	if charged && !usd {
+		return spend.Money{}, false
 	}
 	return sum.QuoRound(int64(n), conversionScale), true
 }
@@ -50,7 +62,7 @@ func (s *Snapshot) ExpectedDaily(provider string, today spend.Day) (spend.Money,
 func (s *Snapshot) costSources(provider string) (feeds []*source, first spend.Day) {
 	found := false
 	for _, src := range s.sources {
-		if src.id.Provider != provider || src.charges == 0 && src.usage > 0 {
+		if src.id.Provider != provider || src.charges == 0 && (src.usage > 0 || s.billed(src.id)) {
 			continue
 		}
 		feeds = append(feeds, src)
@@ -62,6 +74,13 @@ func (s *Snapshot) costSources(provider string) (feeds []*source, first spend.Da
 		return nil, 0
 	}
 	return feeds, first
+}
+
+// billed reports whether any source of id's account holds charges.
+func (s *Snapshot) billed(id spend.SourceID) bool {
+	return slices.ContainsFunc(s.sources, func(o *source) bool {
+		return o.id.Provider == id.Provider && o.id.Account == id.Account && o.charges > 0
+	})
 }
 
 // known returns the day's part, if there is one, and whether the lack of one is

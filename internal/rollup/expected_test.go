@@ -86,6 +86,24 @@ func TestExpectedDaily(t *testing.T) {
 				{Model: "m", Currency: "EUR", Gross: money("1000")}, {Model: "m", Currency: spend.USD, Gross: money("1")},
 			}}})
 		}, "3"},
+		{"money in no currency but others", func(tx *rollup.Tx) {
+			for i := spend.Day(1); i <= 5; i++ {
+				tx.Replace(costs, []spend.Statement{{Day: today - i, Charges: []spend.Charge{
+					{Model: "m", Currency: "EUR", Gross: money("1000")},
+				}}})
+			}
+		}, ""},
+		{"days known to be empty", func(tx *rollup.Tx) {
+			tx.ReplaceWindow(costs, spend.Window{From: today - 5, To: today}, today.Time(), nil)
+		}, "0"},
+		{"usage that is always empty does not matter", func(tx *rollup.Tx) {
+			ledger(tx, costs, today, 5)
+			tx.ReplaceWindow(usage, spend.Window{From: today - 3, To: today}, today.Time(), nil)
+		}, "3"},
+		{"nor does usage that was never pulled", func(tx *rollup.Tx) {
+			ledger(tx, costs, today, 5)
+			tx.SetThrough(usage, today.Time())
+		}, "3"},
 		{"an empty day counts as 0", func(tx *rollup.Tx) {
 			ledger(tx, costs, today, 3)
 			tx.ReplaceWindow(costs, spend.Window{From: today - 3, To: today - 2}, today.Time(), nil)
