@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/common/version"
 
@@ -46,7 +48,7 @@ func (a *App) newGeneration(loaded *config.Loaded) (*generation, error) {
 			s := cfg.ForSource(p, src.Type())
 			sources = append(sources, ingest.SourceConfig{
 				Source: src, Interval: s.Interval, Lookback: s.Lookback, Timeout: s.Timeout,
-				MaxStaleness: s.MaxStaleness, Enabled: true,
+				MaxStaleness: s.MaxStaleness, Enabled: true, Scope: scope(p.Settings.Filter()),
 				CredentialChanged: fingerprint(p.Settings.Credential()),
 			})
 			g.sources = append(g.sources, src.ID())
@@ -96,6 +98,11 @@ func (a *App) decoders() map[string]func(spend.Window) providers.Decoder {
 		}
 	}
 	return out
+}
+
+// scope spells a filter in one way whatever its order.
+func scope(filter []string) string {
+	return strings.Join(slices.Sorted(slices.Values(filter)), ",")
 }
 
 // fingerprint returns a function that tells when a key has changed, without

@@ -63,7 +63,11 @@ type SourceConfig struct {
 	Lookback     time.Duration // how far back every pull reads again; rounded up to days
 	Timeout      time.Duration // of one walk; 0: 5m
 	MaxStaleness time.Duration // shown in the status only
-	Enabled      bool          // a source that is not enabled is shown and never pulled
+	// Scope names the filter that the source reads with (its projects or workspaces),
+	// in one spelling for one filter; empty means everything. A ledger that was read
+	// with another scope is read again, and a replay uses no pull of another scope.
+	Scope   string
+	Enabled bool // a source that is not enabled is shown and never pulled
 	// CredentialChanged returns a fingerprint of the key, never the key itself. While
 	// the key is refused it is called every few seconds, and another fingerprint
 	// starts a pull at once. Nil: the key cannot change.

@@ -57,7 +57,7 @@ func Plan(now time.Time, st store.State, s Settings, missing []spend.Day) []Step
 	for _, w := range missingWindows(missing, cur.From) {
 		steps = append(steps, Step{KindBackfill, w})
 	}
-	goal := historyGoal(today, s)
+	goal := historyGoal(today, st, s)
 	for to := st.CoveredFrom; to > goal; {
 		from := max(goal, (to - 1).MonthStart())
 		steps = append(steps, Step{KindHistory, spend.Window{From: from, To: to}})
@@ -85,9 +85,29 @@ func previousMonthDue(today spend.Day, st store.State) bool {
 	return today-today.MonthStart() < closingDays && st.PreviousMonthRead != today
 }
 
-// historyGoal is the first day that the initial load reaches back to.
-func historyGoal(today spend.Day, s Settings) spend.Day {
-	return min(today-days(s.InitialHistory), today.AddMonths(-1))
+// historyGoal is the first day that the initial load reaches back to, or further
+// what must be read again.
+func historyGoal(today spend.Day, st store.State, s Settings) spend.Day {
+	goal := min(today-days(s.InitialHistory), today.AddMonths(-1))
+	if st.RereadFrom != 0 {
+		goal = min(goal, st.RereadFrom)
+	}
+	return goal
+}
+
+// rescoped returns the state of a ledger that is now read with another filter.
+// Its days say too much or too little, and another account may be reading what
+// this one has given up: all of them are read again, newest first.
+func rescoped(st store.State, scope string) store.State {
+	if st.CoveredFrom == 0 || st.Scope == scope {
+		st.Scope = scope
+		return st
+	}
+	from := st.CoveredFrom
+	if st.RereadFrom != 0 {
+		from = min(from, st.RereadFrom)
+	}
+	return store.State{Scope: scope, RereadFrom: from, DataThrough: st.DataThrough}
 }
 
 // missingWindows joins missing days before limit to windows inside one month

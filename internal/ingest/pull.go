@@ -87,7 +87,7 @@ func (s *source) walk(ctx context.Context, step Step, buckets int) pullResult {
 		return failed(ctx, spend.Classify(spend.StoreFailed, err))
 	}
 	w, err := s.opts.Store.Begin(ctx, store.Pull{
-		Source: s.id, Window: step.Window, Kind: step.Kind, Buckets: buckets, Started: start,
+		Source: s.id, Window: step.Window, Kind: step.Kind, Scope: s.cfg.Scope, Buckets: buckets, Started: start,
 	})
 	if err != nil {
 		return failed(ctx, spend.Classify(spend.StoreFailed, fmt.Errorf("opening a pull: %w", err)))

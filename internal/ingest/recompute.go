@@ -99,7 +99,7 @@ type changeKey struct {
 
 // source replays one source, shut off from its pulls.
 func (p *replay) source(ctx context.Context, id spend.SourceID, st store.State) error {
-	newDecoder, lock := p.parts(id)
+	newDecoder, scope, lock := p.parts(id)
 	if newDecoder == nil {
 		p.problem(id, "no decoder: this build or configuration does not know the source")
 		return nil
@@ -122,7 +122,7 @@ func (p *replay) source(ctx context.Context, id spend.SourceID, st store.State) 
 		if len(todo) == 0 {
 			continue
 		}
-		days, err := p.decode(ctx, pull, newDecoder, todo)
+		days, err := p.decode(ctx, pull, scope, newDecoder, todo)
 		replayed := err == nil
 		switch {
 		case errors.Is(err, store.ErrPagesMissing):
@@ -161,22 +161,21 @@ func (p *replay) countKept(id spend.SourceID, st store.State, done map[spend.Day
 	}
 }
 
-// errUnreadable marks pages that are there and that the decoder refuses.
-var errUnreadable = errors.New("its pages cannot be decoded")
+// errUnreadable marks pages that are there and that the decoder refuses or would
+// read with another filter.
+var errUnreadable = errors.New("its pages cannot be replayed")
 
-// parts returns the decoder of a source and, if it is configured, the lock that
-// keeps its pulls out.
-func (p *replay) parts(id spend.SourceID) (func(spend.Window) providers.Decoder, semaphore) {
-	newDecoder := p.runner.opts.Decoders[id.Source]
+// parts returns the decoder of a source with the scope that it decodes for and,
+// if the source is configured, the lock that keeps its pulls out. A source that is
+// not configured is never decoded by another account's decoder, whose filter
+// would drop its rows.
+func (p *replay) parts(id spend.SourceID) (func(spend.Window) providers.Decoder, string, semaphore) {
 	for _, s := range p.runner.sources {
 		if s.id == id {
-			return s.decoder, s.commit
-		}
-		if newDecoder == nil && s.id.Source == id.Source {
-			newDecoder = s.decoder
+			return s.decoder, s.cfg.Scope, s.commit
 		}
 	}
-	return newDecoder, nil
+	return p.runner.opts.Decoders[id.Source], "", nil
 }
 
 func (p *replay) problem(id spend.SourceID, text string) {
@@ -216,8 +215,12 @@ func (p *replay) todo(w spend.Window, done map[spend.Day]bool) []spend.Day {
 // decode reads one pull's pages back and returns the statements of the wanted
 // days, as ingest would have applied them.
 func (p *replay) decode(
-	ctx context.Context, pull store.Pull, newDecoder func(spend.Window) providers.Decoder, want []spend.Day,
+	ctx context.Context, pull store.Pull, scope string,
+	newDecoder func(spend.Window) providers.Decoder, want []spend.Day,
 ) ([]spend.Statement, error) {
+	if pull.Scope != scope {
+		return nil, fmt.Errorf("%w: it was read with the filter %q, now it is %q", errUnreadable, pull.Scope, scope)
+	}
 	var refused error
 	var result providers.Result
 	dec := newDecoder(pull.Window)

@@ -72,8 +72,12 @@ func (s *source) settings() Settings {
 func (s *source) prepare(ctx context.Context, st store.State) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state = st
 	s.status.LastSuccess = st.LastApplied // unless a record knows better
+	s.state = rescoped(st, s.cfg.Scope)
+	if s.state.CoveredFrom != st.CoveredFrom {
+		s.log.Warn("the filter of this account has changed: its history is read again",
+			"from", st.CoveredFrom.String(), "filter", s.cfg.Scope, "filter_before", st.Scope)
+	}
 	since := s.opts.Now().Add(-pullMemory)
 	newest := true
 	err := s.opts.Store.Pulls(ctx, s.id, since, func(p store.Pull) bool {
@@ -118,7 +122,7 @@ func (s *source) snapshot(now time.Time) spend.SourceStatus {
 	st.DataThrough = s.state.DataThrough
 	st.Held = len(s.state.Holds) > 0
 	st.CoveredFrom = s.state.CoveredFrom
-	st.HistoryGoal = historyGoal(spend.DayOf(now), s.settings())
+	st.HistoryGoal = historyGoal(spend.DayOf(now), s.state, s.settings())
 	st.HistoryDone = st.CoveredFrom != 0 && st.CoveredFrom <= st.HistoryGoal
 	return st
 }
@@ -183,7 +187,7 @@ func (s *source) missing(st store.State, now time.Time) []spend.Day {
 	if st.CoveredFrom == 0 {
 		return nil
 	}
-	goal := historyGoal(spend.DayOf(now), s.settings())
+	goal := historyGoal(spend.DayOf(now), st, s.settings())
 	limit := currentWindow(now, st, s.settings()).From
 	snap := s.opts.Book.Snapshot()
 	var out []spend.Day

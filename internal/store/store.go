@@ -119,6 +119,12 @@ type State struct {
 	DataThrough time.Time `json:"data_through,omitzero"`
 	// PreviousMonthRead is the UTC day on which the previous month was last re-read whole.
 	PreviousMonthRead spend.Day `json:"previous_month_read,omitzero"`
+	// Scope is the filter (projects, workspaces) that the ledger's days were read
+	// with; empty means all.
+	Scope string `json:"scope,omitempty"`
+	// RereadFrom is how far back the history is to be read once more, because Scope
+	// changed; 0 means only as far as the first load.
+	RereadFrom spend.Day `json:"reread_from,omitzero"`
 	// Holds are suspicious empty windows being held, by kind of window.
 	Holds map[string]Hold `json:"holds,omitempty"`
 }
@@ -148,6 +154,7 @@ type Pull struct {
 	Source   spend.SourceID
 	Window   spend.Window
 	Kind     string // "current", "previous_month", "history", "backfill"
+	Scope    string // filter of the source when the pull began; empty means all
 	Buckets  int
 	Started  time.Time
 	Finished time.Time

@@ -119,7 +119,7 @@ func (s *Store) named(num uint32, then spend.SourceID) spend.SourceID {
 func (s *Store) pull(r *pullRecord) store.Pull {
 	p := store.Pull{
 		ID: r.id.String(), Source: s.named(r.Num, r.Source), Window: r.Window, Kind: r.Kind,
-		Buckets: r.Buckets, Started: r.Started, Finished: r.Finished, Verdict: r.Verdict,
+		Scope: r.Scope, Buckets: r.Buckets, Started: r.Started, Finished: r.Finished, Verdict: r.Verdict,
 		Outcome: r.Outcome, Detail: r.Detail, Pages: r.Pages,
 	}
 	if p.Verdict == store.Open {

@@ -25,6 +25,7 @@ type pullRecord struct {
 	Source   spend.SourceID `json:"source"` // as named when the pull began
 	Window   spend.Window   `json:"window"`
 	Kind     string         `json:"kind"`
+	Scope    string         `json:"scope,omitempty"`
 	Buckets  int            `json:"buckets,omitzero"`
 	Started  time.Time      `json:"started"`
 	Finished time.Time      `json:"finished,omitzero"`
@@ -146,7 +147,7 @@ func (s *Store) Begin(ctx context.Context, p store.Pull) (_ store.PullWriter, er
 	s.mu.Unlock()
 	w := &pullWriter{s: s, bodies: make(map[bodyKey]struct{}), seq: -1}
 	w.rec = pullRecord{
-		id: id, Num: h.num, Source: p.Source, Window: p.Window, Kind: p.Kind,
+		id: id, Num: h.num, Source: p.Source, Window: p.Window, Kind: p.Kind, Scope: p.Scope,
 		Buckets: p.Buckets, Started: p.Started.UTC(),
 	}
 	w.batch = batch{s: s, pull: &w.rec, pages: make(map[spend.Day]int)}

@@ -128,7 +128,7 @@ func pullsNewestFirst(t *testing.T, h *harness) {
 	pulls := h.pulls(costs, time.Time{})
 	for _, p := range pulls {
 		got = append(got, p.ID)
-		if p.Verdict != store.Applied || p.Outcome != spend.Currency || p.Kind != "current" || p.Finished.IsZero() ||
+		if p.Verdict != store.Applied || p.Outcome != spend.Currency || p.Kind != "current" || p.Scope != "proj_a,proj_b" || p.Finished.IsZero() ||
 			p.Window != window("2026-11-01", "2026-11-23") {
 			t.Fatalf("pull arrived as %+v", p)
 		}

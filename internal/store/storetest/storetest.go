@@ -90,7 +90,7 @@ func (h *harness) begin(id spend.SourceID, w spend.Window) store.PullWriter {
 	h.t.Helper()
 	h.n++
 	pw, err := h.s.Begin(context.Background(), store.Pull{
-		Source: id, Window: w, Kind: "current", Started: h.now.Add(time.Duration(h.n) * time.Second),
+		Source: id, Window: w, Kind: "current", Scope: "proj_a,proj_b", Started: h.now.Add(time.Duration(h.n) * time.Second),
 	})
 	must(h.t, err)
 	return pw
