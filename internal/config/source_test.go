@@ -109,3 +109,26 @@ func TestCheckWebConfig(t *testing.T) {
 		t.Error("a broken file is fine")
 	}
 }
+
+// TestWebConfigGuards knows what keeps strangers out, and that TLS alone does not.
+func TestWebConfigGuards(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		want bool
+	}{
+		{"", false},
+		{"tls_server_config: {cert_file: a, key_file: b}\n", false},
+		{"tls_server_config: {client_auth_type: RequestClientCert}\n", false},
+		{"tls_server_config: {client_auth_type: RequireAndVerifyClientCert}\n", true},
+		{"basic_auth_users: {}\n", false},
+		{"basic_auth_users: {anna: x}\n", true},
+		{"a: [\n", false},
+	} {
+		if got := config.WebConfigGuards(write(t, "web.yml", tt.text)); got != tt.want {
+			t.Errorf("%q guards: %t, want %t", tt.text, got, tt.want)
+		}
+	}
+	if config.WebConfigGuards("") {
+		t.Error("no file guards")
+	}
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -14,33 +15,66 @@ func CheckWebConfig(path string, c *Config) error {
 	if path == "" {
 		return nil
 	}
+	root, err := webConfig(path)
+	if err != nil {
+		return err
+	}
+	token := firstToken(c)
+	if key, users := child(root, "basic_auth_users"); token != "" && users != nil && len(users.Content) > 0 {
+		return &LoadError{Findings: []Finding{{
+			File: path, Line: key.Line, Key: key.Value,
+			Msg: "cannot be combined with " + token + ": basic authentication refuses every bearer token; " +
+				"remove the users, or remove all tokens from the configuration",
+		}}}
+	}
+	return nil
+}
+
+// WebConfigGuards reports whether a --web.config.file lets in only those it knows:
+// users, or holders of a client certificate. TLS alone lets everybody in.
+func WebConfigGuards(path string) bool {
+	if path == "" {
+		return false
+	}
+	root, err := webConfig(path)
+	if err != nil {
+		return false
+	}
+	if _, users := child(root, "basic_auth_users"); users != nil && len(users.Content) > 0 {
+		return true
+	}
+	_, tls := child(root, "tls_server_config")
+	_, auth := child(tls, "client_auth_type")
+	return auth != nil && strings.HasPrefix(auth.Value, "Require")
+}
+
+func webConfig(path string) (*yaml.Node, error) {
 	b, err := readFile(path, maxFileBytes)
 	if err != nil {
-		return fmt.Errorf("reading the web configuration: %w", err)
+		return nil, fmt.Errorf("reading the web configuration: %w", err)
 	}
 	d := newDecoder(path, "", nil)
 	root := d.document(b)
 	if len(d.findings) > 0 {
-		return &LoadError{Findings: d.findings}
+		return nil, &LoadError{Findings: d.findings}
 	}
-	token := firstToken(c)
-	if root == nil || token == "" {
-		return nil
+	return root, nil
+}
+
+// child returns a key of a mapping with its value, or nil.
+func child(n *yaml.Node, name string) (key, value *yaml.Node) {
+	if n == nil {
+		return nil, nil
 	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		k, v := root.Content[i], root.Content[i+1]
-		if v.Kind == yaml.AliasNode {
-			v = v.Alias
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if k, v := n.Content[i], n.Content[i+1]; k.Value == name {
+			if v.Kind == yaml.AliasNode {
+				v = v.Alias
+			}
+			return k, v
 		}
-		if k.Value == "basic_auth_users" && len(v.Content) > 0 {
-			return &LoadError{Findings: []Finding{{
-				File: path, Line: k.Line, Key: k.Value,
-				Msg: "cannot be combined with " + token + ": basic authentication refuses every bearer token; " +
-					"remove the users, or remove all tokens from the configuration",
-			}}}
-		}
 	}
-	return nil
+	return nil, nil
 }
 
 // firstToken names a token that is set, or returns "".
