@@ -61,7 +61,8 @@ type Deps struct {
 	// Recompute replays archived pages. The API calls it once at a time.
 	Recompute func(context.Context, RecomputeRequest) (RecomputeReport, error)
 	// Reload reads the configuration anew, all or nothing. The text of its error
-	// is shown to the admin who asked, so it holds no secret.
+	// is shown to the admin who asked, so it holds no secret. It returns ErrBusy at
+	// once rather than wait for a recompute.
 	Reload func(context.Context) error
 	// Config returns the effective configuration with its secrets masked, as a
 	// value that encodes to JSON and to YAML.
@@ -82,8 +83,8 @@ type Deps struct {
 	Started           time.Time
 	// Demo marks made-up data.
 	Demo bool
-	// ExternalURL is what people type to reach the daemon; may be empty.
-	ExternalURL string
+	// ExternalURL returns what people type to reach the daemon, "" if unknown; nil is "".
+	ExternalURL func() string
 
 	// Limits bounds the expensive routes; zero fields take their defaults.
 	Limits Limits
@@ -126,6 +127,9 @@ func New(d Deps) (*Server, error) {
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.deps.ExternalURL == nil {
+		s.deps.ExternalURL = func() string { return "" }
 	}
 	s.router = s.newRouter()
 	return s, nil

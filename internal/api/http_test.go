@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -224,6 +225,9 @@ func TestReload(t *testing.T) {
 	err = errors.New("aispend.yml:7: web.admin_toke: unknown key; did you mean admin_token?")
 	p := wantProblem(t, k.do(http.MethodPost, "/-/reload", adminToken), http.StatusInternalServerError)
 	mustContain(t, p.Detail, "aispend.yml:7", "old one stays")
+	err = fmt.Errorf("reloading: %w", api.ErrBusy)
+	p = wantProblem(t, k.do(http.MethodPost, "/-/reload", adminToken), http.StatusConflict)
+	mustContain(t, p.Detail, "a recompute is running")
 }
 
 func TestConfig(t *testing.T) {

@@ -38,7 +38,7 @@ const (
 	defaultWait  = 2 * time.Second
 )
 
-// ErrBusy is what Recompute may return when one is running already.
+// ErrBusy is what Recompute and Reload may return while a recompute is running.
 var ErrBusy = errors.New("busy")
 
 func (l Limits) slots() map[class]*slots {

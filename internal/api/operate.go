@@ -56,7 +56,10 @@ func (s *Server) postReload(r *http.Request, _ httprouter.Params) (answer, error
 		return answer{}, err
 	}
 	return jsonAnswer(func(ctx context.Context) (reloadReply, error) {
-		if err := s.deps.Reload(ctx); err != nil {
+		switch err := s.deps.Reload(ctx); {
+		case errors.Is(err, ErrBusy):
+			return reloadReply{}, err
+		case err != nil:
 			return reloadReply{}, &httpError{
 				status: http.StatusInternalServerError, logged: true, // by whoever reloads
 				detail: "the configuration was not reloaded and the old one stays in force: " + err.Error(),

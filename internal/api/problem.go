@@ -83,7 +83,7 @@ func errorTable() []struct {
 			store.ErrCorrupt, http.StatusInternalServerError,
 			"the store is damaged at what this needs; GET /status and the log say more",
 		},
-		{ErrBusy, http.StatusConflict, "another recompute is running; wait until it has ended"},
+		{ErrBusy, http.StatusConflict, "a recompute is running; wait until it has ended"},
 		{context.DeadlineExceeded, http.StatusServiceUnavailable, "it took too long; ask for less, or later"},
 		{context.Canceled, http.StatusServiceUnavailable, "the request was cancelled, or the daemon is stopping"},
 	}

@@ -81,7 +81,7 @@ func (s *Server) getStatus(r *http.Request, _ httprouter.Params) (answer, error)
 func (s *Server) status() statusReply {
 	now, snap, stats := s.now(), s.deps.Snapshot(), s.deps.Stats()
 	out := statusReply{
-		Version: s.deps.Version, Revision: s.deps.Revision, ExternalURL: s.deps.ExternalURL,
+		Version: s.deps.Version, Revision: s.deps.Revision, ExternalURL: s.deps.ExternalURL(),
 		Started: s.deps.Started.UTC(), UptimeSeconds: int64(now.Sub(s.deps.Started).Seconds()),
 		Ready: s.deps.Ready(), Demo: s.deps.Demo, Problems: []string{},
 		Sources: []sourceReply{}, Store: newStoreReply(stats), Charges: map[string]int{},

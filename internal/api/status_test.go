@@ -18,7 +18,8 @@ import (
 
 func TestStatus(t *testing.T) {
 	k := newKit(t, func(d *api.Deps) {
-		d.Revision, d.ExternalURL, d.Demo = "abc123", "https://spend.example", true
+		d.Revision, d.Demo = "abc123", true
+		d.ExternalURL = func() string { return "https://spend.example" }
 	})
 	k.put(openaiCosts, noon(), spend.Statement{Day: day("2026-11-01"), Charges: []spend.Charge{
 		charge("a", "1", "0"), charge("b", "1", "0"),

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +36,8 @@ type App struct {
 	lastReload atomic.Pointer[collector.Reload]
 	current    atomic.Pointer[generation]
 
-	reloading sync.Mutex
+	changing turn       // held by a reload or a recompute
+	broken   chan error // what the daemon cannot go on after
 }
 
 // Run runs the daemon until ctx ends, then stops it in order: listeners drain,
@@ -51,9 +51,12 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 	if err != nil {
 		return err
 	}
-	a := &App{opts: opts, log: opts.Logger, started: opts.Now(), book: rollup.NewBook(), pulls: collector.NewPullMetrics()}
+	a := &App{
+		opts: opts, log: opts.Logger, started: opts.Now(), book: rollup.NewBook(), pulls: collector.NewPullMetrics(),
+		changing: make(turn, 1), broken: make(chan error, 1),
+	}
 	down := &teardown{log: a.log}
-	defer func() { err = errors.Join(err, down.run()) }()
+	defer func() { err = errors.Join(unlessStopped(ctx, err), down.run()) }()
 
 	loaded, err := a.load()
 	if err != nil {
@@ -72,7 +75,7 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 	if err != nil {
 		return err
 	}
-	if err := a.rename(ctx, renames); err != nil {
+	if _, err := a.rename(ctx, renames); err != nil {
 		return err
 	}
 	if err := a.publish(ctx); err != nil {
@@ -86,7 +89,7 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 	if a.api, err = a.newAPI(); err != nil {
 		return err
 	}
-	failed, err := a.listen(loaded.Config, down)
+	failed, err := a.listen(down)
 	if err != nil {
 		return err
 	}
@@ -96,6 +99,15 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 	a.ready.Store(true)
 	a.log.Info("ready", "sources", len(gen.sources), "config", loaded.Source)
 	return a.wait(ctx, reload, failed)
+}
+
+// unlessStopped drops the error of a start that was interrupted: whoever stops the
+// daemon while it loads the ledger has got what was asked for.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }
 
 // wait serves reloads until ctx ends or a listener fails.
@@ -108,6 +120,8 @@ func (a *App) wait(ctx context.Context, reload <-chan struct{}, failed <-chan er
 			return nil
 		case err := <-failed:
 			return fmt.Errorf("serving: %w", err)
+		case err := <-a.broken:
+			return err
 		case <-reload:
 			// Its error is logged and on /metrics; the daemon goes on as it was.
 			_ = a.Reload(ctx)
@@ -121,8 +135,8 @@ func (a *App) load() (*config.Loaded, error) {
 	if err != nil {
 		return nil, &UsageError{Err: err}
 	}
-	if err := config.CheckWebConfig(*a.opts.Web.WebConfigFile, loaded.Config); err != nil {
-		return nil, &UsageError{Err: err}
+	if err := CheckWebConfig(*a.opts.Web.WebConfigFile, loaded.Config); err != nil {
+		return nil, err
 	}
 	for _, w := range loaded.Warnings {
 		a.log.Warn("configuration", "warning", w.String())
@@ -167,15 +181,17 @@ func (a *App) accounts(ctx context.Context, cfg *config.Config) ([]config.Rename
 	return renames, nil
 }
 
-func (a *App) rename(ctx context.Context, renames []config.Rename) error {
-	for _, r := range renames {
+// rename moves accounts in the ledger and in the book. It returns those that were
+// moved, which after an error are fewer than were asked for.
+func (a *App) rename(ctx context.Context, renames []config.Rename) (done []config.Rename, err error) {
+	for i, r := range renames {
 		if err := a.store.Rename(ctx, r.Provider, r.From, r.To); err != nil {
-			return fmt.Errorf("renaming account %s/%s to %s: %w", r.Provider, r.From, r.To, err)
+			return renames[:i], fmt.Errorf("renaming account %s/%s to %s: %w", r.Provider, r.From, r.To, err)
 		}
 		a.book.Update(func(tx *rollup.Tx) { tx.Rename(r.Provider, r.From, r.To) })
 		a.log.Info("account renamed", "provider", r.Provider, "from", r.From, "to", r.To)
 	}
-	return nil
+	return renames, nil
 }
 
 // publish fills the book from the ledger, so that metrics are right before the
@@ -193,12 +209,16 @@ func (a *App) publish(ctx context.Context) error {
 	return nil
 }
 
-// install makes a generation the one that everybody looks up.
+// install makes a newly loaded generation the one that everybody looks up.
 func (a *App) install(g *generation) {
+	a.adopt(g)
+	a.lastReload.Store(&collector.Reload{Successful: true, LastSuccess: a.opts.Now()})
+}
+
+func (a *App) adopt(g *generation) {
 	a.markRetired(g.loaded.Config)
 	a.pulls.Retain(g.sources)
 	a.current.Store(g)
-	a.lastReload.Store(&collector.Reload{Successful: true, LastSuccess: a.opts.Now()})
 }
 
 // markRetired tells the book which accounts are pulled no more: they stay in the

@@ -30,7 +30,7 @@ func (a *App) newAPI() (*api.Server, error) {
 		Archive:     a.store,
 		Stats:       a.store.Stats,
 		Recompute:   a.recompute,
-		Reload:      a.Reload,
+		Reload:      a.reloadUnlessBusy,
 		Config:      func() any { return a.config().Redacted() },
 		Tokens:      a.tokens,
 		Ready:       a.ready.Load,
@@ -40,7 +40,7 @@ func (a *App) newAPI() (*api.Server, error) {
 		Revision:    version.GetRevision(),
 		Started:     a.started,
 		Demo:        a.opts.Demo,
-		ExternalURL: a.externalURL(),
+		ExternalURL: a.externalURL,
 		Observer:    a.telemetry.HTTP(),
 		Logger:      a.log.With("component", "api"),
 		Now:         a.opts.Now,
@@ -109,8 +109,10 @@ func (a *App) tokens() api.Tokens {
 
 func (a *App) recompute(ctx context.Context, req api.RecomputeRequest) (api.RecomputeReport, error) {
 	// A reload in the middle would start pulls that know nothing of this replay.
-	a.reloading.Lock()
-	defer a.reloading.Unlock()
+	if err := a.changing.take(ctx); err != nil {
+		return api.RecomputeReport{}, fmt.Errorf("waiting for the running reload: %w", err)
+	}
+	defer a.changing.give()
 	rep, err := a.current.Load().runner.Recompute(ctx, ingest.RecomputeRequest{
 		DryRun: req.DryRun, Provider: req.Provider, Window: req.Window,
 	})

@@ -49,6 +49,11 @@ type site struct {
 	servers *simulator.Servers
 	log     logBuffer
 	free    func(string) (uint64, error)
+	// listen and webConfig are the flags of the same names.
+	listen    []string
+	webConfig string
+	// wrapLoad, if set, comes between the daemon and its configuration.
+	wrapLoad func(load func() (*config.Loaded, error)) func() (*config.Loaded, error)
 }
 
 func newSite(t *testing.T) *site {
@@ -90,19 +95,23 @@ providers:
 type running struct {
 	t      *testing.T
 	base   string
+	addrs  []net.Addr
 	reload chan struct{}
 	cancel context.CancelFunc
 	done   chan error
 }
 
 func (s *site) options() app.Options {
-	none, listen := "", []string{"127.0.0.1:0"}
+	listen := s.listen
+	if listen == nil {
+		listen = []string{"127.0.0.1:0"}
+	}
 	return app.Options{
 		Load: config.NewLoader(config.Options{
 			Path: filepath.Join(s.dir, "aispend.yml"), Explicit: true, Types: registry.Types(),
 		}).Load,
 		StoragePath: filepath.Join(s.dir, "store"),
-		Web:         &web.FlagConfig{WebListenAddresses: &listen, WebSystemdSocket: new(bool), WebConfigFile: &none},
+		Web:         &web.FlagConfig{WebListenAddresses: &listen, WebSystemdSocket: new(bool), WebConfigFile: &s.webConfig},
 		Types:       registry.Types(),
 		Logger:      slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		FreeBytes:   s.free,
@@ -116,11 +125,14 @@ func (s *site) start() (*running, error) {
 	r := &running{t: s.t, reload: make(chan struct{}), cancel: cancel, done: make(chan error, 1)}
 	addrs := make(chan []net.Addr, 1)
 	o := s.options()
+	if s.wrapLoad != nil {
+		o.Load = s.wrapLoad(o.Load)
+	}
 	o.Listening = func(a []net.Addr) { addrs <- a }
 	go func() { r.done <- app.Run(ctx, o, r.reload) }()
 	select {
-	case a := <-addrs:
-		r.base = "http://" + a[0].String()
+	case r.addrs = <-addrs:
+		r.base = "http://" + r.addrs[0].String()
 		return r, nil
 	case err := <-r.done:
 		cancel()

@@ -8,9 +8,16 @@ import (
 	"time"
 )
 
-// stopTimeout bounds the whole teardown; a stop that hangs longer is a bug that
-// must not keep the supervisor waiting.
-const stopTimeout = 40 * time.Second
+const (
+	// stopTimeout bounds the whole teardown, below the 30 s after which Kubernetes
+	// kills: a stop that hangs longer is a bug that must not keep anybody waiting.
+	stopTimeout = 25 * time.Second
+	// drainTimeout is how long requests may go on after the listeners have closed;
+	// then they are cancelled, which is what ends a recompute of many minutes.
+	drainTimeout = 5 * time.Second
+	// cancelTimeout is how long cancelled requests have to answer.
+	cancelTimeout = 5 * time.Second
+)
 
 // teardown is a stack of named steps, each registered the moment the thing it
 // undoes exists. It is used by one goroutine.

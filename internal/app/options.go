@@ -4,8 +4,10 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/prometheus/exporter-toolkit/web"
@@ -51,6 +53,11 @@ func (o Options) check() (Options, error) {
 	if o.Load == nil || o.StoragePath == "" || o.Web == nil || len(o.Types) == 0 {
 		return o, errors.New("app: Load, StoragePath, Web and Types are required")
 	}
+	for _, addr := range *o.Web.WebListenAddresses {
+		if err := checkAddress(addr); err != nil {
+			return o, &UsageError{Err: err}
+		}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -58,4 +65,19 @@ func (o Options) check() (Options, error) {
 		o.Now = time.Now
 	}
 	return o, nil
+}
+
+// checkAddress finds the mistakes of a listen address that need no socket.
+func checkAddress(addr string) error {
+	if strings.HasPrefix(addr, vsockScheme) {
+		return nil // exporter-toolkit's business
+	}
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("--web.listen-address=%s: %w; write host:port or :port, such as :10099", addr, err)
+	}
+	return nil
 }
