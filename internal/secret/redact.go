@@ -36,8 +36,9 @@ type Redactor struct {
 	forms [][]byte // of all known texts
 }
 
-// maxKnown bounds how many texts a Redactor remembers for each value.
-const maxKnown = 16
+// maxFormer bounds how many texts that are no longer current a Redactor remembers
+// for each value.
+const maxFormer = 16
 
 // NewRedactor returns a Redactor for the values; those not set do no harm.
 func NewRedactor(values ...*Value) *Redactor {
@@ -82,18 +83,18 @@ func (r *Redactor) refresh() [][]byte {
 			current = append(current, strings.Fields(s)...)
 		}
 	}
+	current = slices.DeleteFunc(current, func(s string) bool { return len(s) < MinRedact || s == Mask })
+	current = slices.Compact(current) // one word is the whole of its text
+
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := len(r.known)
-	for _, s := range current {
-		if len(s) >= MinRedact && s != Mask && !slices.Contains(r.known, s) {
-			r.known = append(r.known, s)
-		}
-	}
-	if len(r.known) == before {
+	unknown := func(s string) bool { return !slices.Contains(r.known, s) }
+	if !slices.ContainsFunc(current, unknown) {
 		return r.forms
 	}
-	r.known = r.known[max(0, len(r.known)-maxKnown*len(r.values)):]
+	former := slices.DeleteFunc(r.known, func(s string) bool { return slices.Contains(current, s) })
+	former = former[max(0, len(former)-maxFormer*len(r.values)):]
+	r.known = slices.Concat(former, current)
 	r.forms = nil
 	for _, s := range r.known {
 		r.forms = appendForms(r.forms, s)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -109,6 +110,33 @@ func TestRedactorRemembersRotatedKeys(t *testing.T) {
 	}
 	if got := r.String(in); got != "<secret>, <secret>" {
 		t.Errorf("after the removal: %q", got)
+	}
+}
+
+// However many tokens a file holds, and however often it was rotated before, the
+// current ones are never those that are forgotten.
+func TestRedactorKnowsEveryCurrentToken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens")
+	r := secret.NewRedactor(secret.FromFile(path))
+	var newest []string
+	for round := range 5 {
+		newest = newest[:0]
+		for i := range 100 {
+			newest = append(newest, fmt.Sprintf("token-%d-%03d", round, i))
+		}
+		if err := os.WriteFile(path, []byte(strings.Join(newest, "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			for _, token := range newest {
+				if got := r.String("got " + token); got != "got <secret>" {
+					t.Fatalf("round %d: %q", round, got)
+				}
+			}
+		}
+	}
+	if got := r.String("got token-0-000"); got == "got <secret>" {
+		t.Error("a token of five rotations ago is still known: the memory grows for ever")
 	}
 }
 
