@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // MinRedact is the shortest text that is looked for: blotting out every "abc"
@@ -19,37 +18,10 @@ const MinRedact = 8
 // by Mask, and whether there was one. It finds a text as it is, escaped for a URL
 // or for JSON, and in hex or base64, also inside a longer base64 string. Of a
 // value of several words (a file of tokens, but not a JSON document) each word
-// counts. text itself is left
-// alone, and returned if nothing was found.
+// counts. text itself is left alone, and returned if nothing was found. Values that
+// are not set or cannot be read do no harm.
 func Redact(text []byte, values ...*Value) (redacted []byte, found bool) {
-	return NewRedactor(values...).Bytes(text)
-}
-
-// Redactor is Redact for a fixed set of values that remembers: a text that a
-// value had when the Redactor was used before is blotted out even after its file
-// was rotated or removed. It is safe for concurrent use.
-type Redactor struct {
-	values []*Value
-
-	mu    sync.Mutex
-	known []string // newest last
-	forms [][]byte // of all known texts
-}
-
-// maxFormer bounds how many texts that are no longer current a Redactor remembers
-// for each value.
-const maxFormer = 16
-
-// NewRedactor returns a Redactor for the values; those not set do no harm.
-func NewRedactor(values ...*Value) *Redactor {
-	r := &Redactor{values: slices.Clone(values)}
-	r.refresh()
-	return r
-}
-
-// Bytes returns text without the secrets, and whether it held one; see Redact.
-func (r *Redactor) Bytes(text []byte) (redacted []byte, found bool) {
-	forms := r.refresh()
+	forms := formsOf(values)
 	// Putting masks in can, for a perverse secret, make it up anew out of mask and
 	// surroundings; if that goes on, nothing of the text is worth keeping.
 	for range 4 {
@@ -62,44 +34,24 @@ func (r *Redactor) Bytes(text []byte) (redacted []byte, found bool) {
 	return []byte(Mask), true
 }
 
-// String is Bytes for strings.
-func (r *Redactor) String(text string) string {
-	if b, found := r.Bytes([]byte(text)); found {
-		return string(b)
-	}
-	return text
-}
-
-// refresh reads the values again and returns everything to look for.
-func (r *Redactor) refresh() [][]byte {
-	var current []string
-	for _, v := range r.values {
-		s, err := v.Get() // unreadable: what it was before is known
+// formsOf returns everything to look for.
+func formsOf(values []*Value) (forms [][]byte) {
+	for _, v := range values {
+		s, err := v.Get()
 		if err != nil {
 			continue
 		}
-		current = append(current, s)
+		texts := []string{s}
 		if !strings.HasPrefix(s, "{") { // the words of a JSON key file are no secrets
-			current = append(current, strings.Fields(s)...)
+			texts = append(texts, strings.Fields(s)...)
+		}
+		for _, t := range texts {
+			if len(t) >= MinRedact && t != Mask {
+				forms = appendForms(forms, t)
+			}
 		}
 	}
-	current = slices.DeleteFunc(current, func(s string) bool { return len(s) < MinRedact || s == Mask })
-	current = slices.Compact(current) // one word is the whole of its text
-
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	unknown := func(s string) bool { return !slices.Contains(r.known, s) }
-	if !slices.ContainsFunc(current, unknown) {
-		return r.forms
-	}
-	former := slices.DeleteFunc(r.known, func(s string) bool { return slices.Contains(current, s) })
-	former = former[max(0, len(former)-maxFormer*len(r.values)):]
-	r.known = slices.Concat(former, current)
-	r.forms = nil
-	for _, s := range r.known {
-		r.forms = appendForms(r.forms, s)
-	}
-	return r.forms
+	return forms
 }
 
 // appendForms adds the spellings of a secret to look for, each once.

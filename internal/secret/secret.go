@@ -1,7 +1,7 @@
 // Package secret holds values that must never be printed. A Value shows itself
 // as <secret> to fmt, slog, JSON, YAML and text encoders; only Get hands it out.
-// A Redactor blots secrets out of texts that come from outside, such as the body
-// of a provider's error.
+// Redact blots secrets out of texts that come from outside, such as the body of a
+// provider's error.
 package secret
 
 import (
