@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/common/promslog"
@@ -35,6 +37,14 @@ func (c *command) demo(ctx context.Context) error {
 	if err := c.demoFlags(); err != nil {
 		return &app.UsageError{Err: err}
 	}
+	// Closing the terminal, or the pipe that it prints into, ends the demo like
+	// Ctrl-C does: nobody is left to see it, and its directory has to go.
+	ends := []os.Signal{syscall.SIGPIPE}
+	if !signal.Ignored(syscall.SIGHUP) { // under nohup it is
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, ends...)
+	defer stop()
 	dir, err := os.MkdirTemp("", "aispend-demo-")
 	if err != nil {
 		return fmt.Errorf("making the demo's directory: %w", err)
@@ -64,7 +74,8 @@ func (c *command) demo(ctx context.Context) error {
 		Load: func() (*config.Loaded, error) {
 			return &config.Loaded{Config: cfg, Source: "demo", SHA256: "demo"}, nil
 		},
-		StoragePath: dir, Web: c.web, Types: registry.Types(), Demo: true, Logger: promslog.New(&c.log),
+		StoragePath: dir, Web: c.web, ExternalURL: c.externalURL, Types: registry.Types(), Demo: true,
+		Logger: promslog.New(&c.log),
 		Listening: func(addrs []net.Addr) {
 			base := "http://" + addrs[0].String()
 			g := &guide{out: c.stdout, base: base, token: token}
@@ -72,7 +83,7 @@ func (c *command) demo(ctx context.Context) error {
 			told = make(chan struct{})
 			go func() { defer close(told); g.follow(demoCtx) }()
 		},
-	}, reloads(ctx))
+	}, nil)
 	cancel()
 	<-told
 	return err
@@ -83,6 +94,9 @@ func (c *command) demo(ctx context.Context) error {
 func (c *command) demoFlags() error {
 	if c.configSet {
 		return errors.New("aispend demo reads no configuration file: leave --config.file away, or run aispend serve")
+	}
+	if c.storageSet {
+		return errors.New("aispend demo stores in a temporary directory, which it removes: leave --storage.path away")
 	}
 	if *c.web.WebSystemdSocket || *c.web.WebConfigFile != "" {
 		return errors.New("aispend demo takes neither --web.systemd-socket nor --web.config.file")
@@ -150,7 +164,7 @@ type demoStatus struct {
 func (g *guide) follow(ctx context.Context) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	seen := map[string]int{}
+	seen, complained := map[string]int{}, map[string]string{}
 	for {
 		var st demoStatus
 		if err := g.get(ctx, "/status", &st); err == nil {
@@ -159,7 +173,8 @@ func (g *guide) follow(ctx context.Context) {
 					seen[s.Source] = n
 					g.printf("  %-24s back to %s  %3d of %d days\n", s.Source, s.History.CoveredFrom, n, s.History.DaysTotal)
 				}
-				if s.LastError != "" {
+				if s.LastError != "" && s.LastError != complained[s.Source] {
+					complained[s.Source] = s.LastError
 					g.printf("  %-24s %s\n", s.Source, s.LastError)
 				}
 			}

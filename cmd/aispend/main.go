@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -46,6 +47,7 @@ type command struct {
 	configFile    string
 	configSet     bool
 	storagePath   string
+	storageSet    bool
 	externalURL   string
 	web           *web.FlagConfig
 	log           promslog.Config
@@ -71,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	cli.Flag("config.file", "Configuration file; without one the environment is read, see docs/configuration.md.").
 		Default(defaultConfigFile).IsSetByUser(&c.configSet).StringVar(&c.configFile)
 	cli.Flag("storage.path", "Directory of the store; created with mode 0700.").
-		Default("data").StringVar(&c.storagePath)
+		Default("data").IsSetByUser(&c.storageSet).StringVar(&c.storagePath)
 	cli.Flag("web.external-url", "URL under which people reach aispend; used in links.").StringVar(&c.externalURL)
 	c.web = kingpinflag.AddFlags(cli, defaultListen)
 	promslogflag.AddFlags(cli, &c.log)
@@ -95,6 +97,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		return c.fail(&app.UsageError{Err: fmt.Errorf("%w; try aispend --help", err)})
 	}
+	if err := c.checkFlags(); err != nil {
+		return c.fail(&app.UsageError{Err: err})
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	switch selected {
@@ -110,6 +115,26 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = c.healthcheck(ctx)
 	}
 	return c.fail(err)
+}
+
+// checkFlags finds the wrong values that kingpin takes.
+func (c *command) checkFlags() error {
+	switch {
+	case c.configFile == "":
+		return errors.New("--config.file is empty: leave it away for " + defaultConfigFile + ", or name a file")
+	case c.storagePath == "":
+		return errors.New("--storage.path is empty: leave it away for data, or name a directory")
+	case c.externalURL != "" && !isHTTP(c.externalURL):
+		return errors.New("--web.external-url is not a URL: write scheme and host, such as https://spend.example.com/aispend")
+	default:
+		return nil
+	}
+}
+
+// isHTTP reports whether text is the URL of something that speaks HTTP.
+func isHTTP(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // fail prints err and returns the exit code that belongs to it.

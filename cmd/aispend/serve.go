@@ -44,8 +44,8 @@ func (c *command) check() error {
 	if err != nil {
 		return &app.UsageError{Err: err}
 	}
-	if err := config.CheckWebConfig(*c.web.WebConfigFile, loaded.Config); err != nil {
-		return &app.UsageError{Err: err}
+	if err := app.CheckWebConfig(*c.web.WebConfigFile, loaded.Config); err != nil {
+		return err
 	}
 	for _, w := range loaded.Warnings {
 		_, _ = fmt.Fprintln(c.stderr, "warning:", w)
