@@ -91,7 +91,7 @@ func refuse(w http.ResponseWriter) {
 	w.Header().Set("Retry-After", "1")
 	w.WriteHeader(http.StatusServiceUnavailable)
 	_, _ = io.WriteString(w, `{"type":"about:blank","title":"Service Unavailable","status":503,`+
-		`"detail":"too many scrapes at once, or too slow ones; try again in a moment, and read the page faster"}`+"\n")
+		`"detail":"too many or too slow scrapes at once; try again in a moment, and read the page faster"}`+"\n")
 }
 
 // clientKey tells clients apart: by IPv4 address, by IPv6 network of 64 bits, of
