@@ -69,14 +69,34 @@ type amount struct{ Head, Tail string }
 func newAmount(m spend.Money) amount {
 	s := m.String()
 	if i := strings.IndexByte(s, '.'); i >= 0 && len(s) > i+3 {
-		return amount{s[:i+3], s[i+3:]}
+		return amount{grouped(s[:i+3]), s[i+3:]}
 	}
-	return amount{Head: s}
+	return amount{Head: grouped(s)}
 }
 
+// grouped puts commas between the thousands of a number.
+func grouped(number string) string {
+	whole, fraction, found := strings.Cut(number, ".")
+	digits := strings.TrimPrefix(whole, "-")
+	var b strings.Builder
+	b.WriteString(whole[:len(whole)-len(digits)])
+	for i, d := range digits {
+		if left := len(digits) - i; i > 0 && left%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(d)
+	}
+	if found {
+		b.WriteString("." + fraction)
+	}
+	return b.String()
+}
+
+// pageSource shows its name in two parts, between which a narrow screen breaks it.
 type pageSource struct {
-	Name, Through, Next string
-	Bad                 bool
+	Family, Name, Account string
+	Through, Next         string
+	Bad                   bool
 }
 
 type pageRoute struct {
@@ -157,7 +177,8 @@ func newPageRow(row rollup.Row) pageRow {
 		Gross: costText(row, row.Gross), Credits: costText(row, row.Credits), Input: "–", Output: "–",
 	}
 	if row.HasUsage {
-		out.Input, out.Output = fmt.Sprint(row.Input+row.CacheRead+row.CacheWrite), fmt.Sprint(row.Output)
+		out.Input = grouped(fmt.Sprint(row.Input + row.CacheRead + row.CacheWrite))
+		out.Output = grouped(fmt.Sprint(row.Output))
 	}
 	return out
 }
@@ -170,18 +191,28 @@ func costText(row rollup.Row, m spend.Money) amount {
 }
 
 func newPageSource(st spend.SourceStatus, now time.Time) pageSource {
-	return pageSource{
-		Name: st.ID.String(), Through: timeText(st.DataThrough, "no data yet"), Next: timeText(st.NextPull, "–"),
-		Bad: sourceTrouble(st, now) != "",
+	family, name, _ := strings.Cut(st.ID.Source, "/")
+	out := pageSource{
+		Family: family, Name: name, Account: st.ID.Account,
+		Through: "no data yet", Next: "–", Bad: sourceTrouble(st, now) != "",
 	}
+	if !st.DataThrough.IsZero() {
+		out.Through = st.DataThrough.UTC().Format(pageTime)
+	}
+	switch next := st.NextPull.UTC(); {
+	case st.Pulling:
+		out.Next = "running"
+	case st.NextPull.IsZero():
+	case spend.DayOf(next) == spend.DayOf(now):
+		out.Next = next.Format("15:04:05")
+	default:
+		out.Next = next.Format(pageTime)
+	}
+	return out
 }
 
-func timeText(t time.Time, none string) string {
-	if t.IsZero() {
-		return none
-	}
-	return t.UTC().Format("2006-01-02 15:04 UTC")
-}
+// pageTime is how the page writes a time, under a heading that says UTC.
+const pageTime = "2006-01-02 15:04"
 
 // loading says how far the first load is, or nothing once it is done.
 func loading(statuses []spend.SourceStatus, today spend.Day) string {
@@ -204,13 +235,24 @@ func loading(statuses []spend.SourceStatus, today spend.Day) string {
 func (s *Server) pageRoutes() []pageRoute {
 	var out []pageRoute
 	for _, rt := range Routes() {
-		r := pageRoute{Method: rt.Method, Pattern: rt.Pattern, Who: string(rt.Who)}
+		r := pageRoute{Method: rt.Method, Pattern: rt.Pattern, Who: whoText(rt.Who)}
 		if rt.Method == http.MethodGet && !strings.Contains(rt.Pattern, ":id") {
 			r.Links = s.pageLinks(rt.Pattern)
 		}
 		out = append(out, r)
 	}
 	return out
+}
+
+func whoText(who Who) string {
+	switch who {
+	case Admin:
+		return "admin token"
+	case Read, Metrics:
+		return "read token, if one is set"
+	default:
+		return "anyone"
+	}
 }
 
 func (s *Server) pageLinks(pattern string) []pageLink {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,13 +115,16 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, route string, err 
 	if rec, ok := w.(*recorder); gone || ok && rec.code != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	body, err := json.Marshal(problem{
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // "<token>" is read by people, and nosniff keeps it JSON
+	if err := enc.Encode(problem{
 		Type: "about:blank", Title: http.StatusText(he.status), Status: he.status,
 		Detail: he.detail, Parameter: he.parameter,
-	})
-	if err != nil { // five plain fields; cannot happen
-		body = nil
+	}); err != nil { // five plain fields; cannot happen
+		b.Reset()
 	}
+	body := b.Bytes()
 	h := w.Header()
 	h.Del("Content-Disposition")
 	h.Set("Content-Type", typeProblem)

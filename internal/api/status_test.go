@@ -210,7 +210,7 @@ func TestPageShowsTheMonthSoFar(t *testing.T) {
 	wantOK(t, w)
 	page := w.Body.String()
 	mustContain(t, page, "November 2026 so far", "10.62<small>34567890123456790112</small>", `<th scope="row">openai</th>`,
-		"7.25 EUR", "2026-11-23 11:00 UTC", "no data yet", "23 of 90 days read", "9007199254740996",
+		"7.25 EUR", "2026-11-23 11:00<", "no data yet", "23 of 90 days read", "9,007,199,254,740,996",
 		`href="./spend"`, `href="./raw/anthropic"`, "/raw/:provider/:id", "POST")
 	for _, rt := range api.Routes() {
 		path := rt.Pattern
