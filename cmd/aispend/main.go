@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -38,7 +39,13 @@ const (
 	defaultListen     = ":10099"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// A build without the Makefile (go install) knows its version from the module.
+	if info, ok := debug.ReadBuildInfo(); ok && version.Version == "" {
+		version.Version = strings.Trim(info.Main.Version, "()")
+	}
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // command holds what the flags parsed into.
 type command struct {
