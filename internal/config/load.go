@@ -158,11 +158,11 @@ func syntaxFinding(file string, err error) Finding {
 		f.Line, _ = strconv.Atoi(m[1])
 		msg = m[2]
 	}
-	if f.Line == 0 && !regexp.MustCompile(`UTF-|octet|surrogate|Unicode|control char`).MatchString(msg) {
-		f.Line = 1 // the parser counts from 0 and is silent about that; bytes it cannot read have no line
-	}
-	if strings.Contains(msg, "anchor '") || strings.Contains(msg, "cannot decode") {
+	switch {
+	case strings.Contains(msg, "anchor '") || strings.Contains(msg, "cannot decode"):
 		msg = "a value that begins with * or ! has a meaning of its own: put the value in quotes"
+	case f.Line == 0 && !regexp.MustCompile(`UTF-|octet|surrogate|Unicode|control char`).MatchString(msg):
+		f.Line = 1 // the parser counts from 0 and is silent about that; bytes it cannot read have no line
 	}
 	f.Msg = "is not valid YAML: " + msg
 	return f
