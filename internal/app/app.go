@@ -81,8 +81,8 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 	if err := a.publish(ctx); err != nil {
 		return err
 	}
-	if err := gen.runner.Prepare(ctx); err != nil {
-		return fmt.Errorf("preparing the sources: %w", err)
+	if err := a.prepare(ctx, gen); err != nil {
+		return err
 	}
 	a.install(gen)
 	down.push("pulls", func(ctx context.Context) error { return a.current.Load().stop(ctx) })

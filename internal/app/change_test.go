@@ -197,6 +197,9 @@ func TestReloadTakesHold(t *testing.T) {
 	reload("openai disabled", "account: acme, api_key_file: openai.key", "account: acme, enabled: false, api_key_file: openai.key")
 	want("disabled", "aispend_source_enabled"+source, "0")
 	want("disabled", month, money)
+	if got := r.metric("aispend_data_through_timestamp_seconds" + source); got == "0" || got == "" {
+		t.Errorf("the data of a disabled source reaches to %q", got)
+	}
 	want("disabled", "aispend_source_enabled"+strings.ReplaceAll(source, "openai/costs", "openai/usage"), "0")
 
 	reload("openai enabled again", "", "")

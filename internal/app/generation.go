@@ -118,13 +118,33 @@ func fingerprint(v *secret.Value) func() string {
 	}
 }
 
+// prepare reads from the ledger where every source stands. A disabled one keeps
+// what it has: how far its data reaches does not fall to "never".
+func (a *App) prepare(ctx context.Context, g *generation) error {
+	if err := g.runner.Prepare(ctx); err != nil {
+		return fmt.Errorf("preparing the sources: %w", err)
+	}
+	records, err := a.store.Sources(ctx)
+	if err != nil {
+		return fmt.Errorf("reading where disabled sources stand: %w", err)
+	}
+	for i := range g.off {
+		for _, r := range records {
+			if s := &g.off[i]; r.ID == s.ID {
+				s.DataThrough, s.LastSuccess, s.CoveredFrom = r.State.DataThrough, r.State.LastApplied, r.State.CoveredFrom
+			}
+		}
+	}
+	return nil
+}
+
 func disabledStatuses(cfg *config.Config, p config.Provider) []spend.SourceStatus {
 	var out []spend.SourceStatus
 	for _, t := range p.Sources {
 		s := cfg.ForSource(p, t)
 		out = append(out, spend.SourceStatus{
 			ID:       spend.SourceID{Provider: p.Type, Account: p.Account, Source: t.Name},
-			Interval: s.Interval, MaxStaleness: s.MaxStaleness,
+			Interval: s.Interval, MaxStaleness: s.MaxStaleness, Usage: t.Kind == providers.Usage,
 		})
 	}
 	return out

@@ -114,10 +114,9 @@ func (a *App) replace(ctx context.Context, next *generation) error {
 	}
 	done, err := a.rename(ctx, renames)
 	if err == nil {
-		if err = next.runner.Prepare(ctx); err == nil {
+		if err = a.prepare(ctx, next); err == nil {
 			return nil
 		}
-		err = fmt.Errorf("preparing the sources: %w", err)
 	}
 	var back []config.Rename
 	for _, r := range slices.Backward(done) {
@@ -132,7 +131,7 @@ func (a *App) replace(ctx context.Context, next *generation) error {
 func (a *App) resume(ctx context.Context, old *generation, cause error) error {
 	again, err := a.newGeneration(old.loaded)
 	if err == nil {
-		err = again.runner.Prepare(ctx)
+		err = a.prepare(ctx, again)
 	}
 	if err != nil {
 		a.broken <- fmt.Errorf("reloading: %w; and the old sources do not start again: %w", cause, err)
