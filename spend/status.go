@@ -9,6 +9,7 @@ type SourceStatus struct {
 	Interval     time.Duration
 	MaxStaleness time.Duration
 	Enabled      bool
+	Usage        bool      // it reports work and never money, so it feeds no cap
 	Up           bool      // the newest pull was applied, or held
 	Pulling      bool      // a pull is running now
 	LastSuccess  time.Time // end of the newest applied pull; zero before the first

@@ -60,6 +60,7 @@ func newSource(o *Options, cfg SourceConfig) *source {
 		commit: newSemaphore(),
 		status: spend.SourceStatus{
 			ID: id, Interval: cfg.Interval, MaxStaleness: cfg.MaxStaleness, Enabled: cfg.Enabled,
+			Usage: cfg.Source.Type().Kind == providers.Usage,
 		},
 	}
 }
