@@ -1,0 +1,173 @@
+// Package caps judges spend limits: how much of which cap is spent in the period
+// at hand, how sure that is, and when a level will be reached. It is pure
+// arithmetic over a rollup snapshot and the states of the sources; the clock is
+// handed in, so that a period rolls over without a pull. Levels are compared in
+// exact decimals; no float decides anything.
+package caps
+
+import (
+	"time"
+
+	"github.com/aispend/aispend/spend"
+)
+
+// Period is the stretch of time that a cap limits, in UTC.
+type Period string
+
+// The periods.
+const (
+	Day   Period = "day"
+	Week  Period = "week" // ISO: from Monday
+	Month Period = "month"
+)
+
+// Level is one of the two limits of a cap.
+type Level string
+
+// The levels.
+const (
+	Soft Level = "soft"
+	Hard Level = "hard"
+)
+
+// Levels lists the levels, the lower one first.
+func Levels() []Level { return []Level{Soft, Hard} }
+
+// ScopeGlobal is the built-in scope over everything.
+const ScopeGlobal = "global"
+
+// Match selects charges; an empty field selects all.
+type Match struct {
+	Provider string
+	Account  string
+	Project  string
+	Model    string // matched against the label, "other" included; * stands for any characters
+}
+
+// Cap is one spend limit of the configuration. It is valid: the configuration has
+// checked it.
+type Cap struct {
+	Scope  string
+	Period Period
+	Gross  bool  // before credits; otherwise net of them
+	Match  Match // of a named scope; the built-in ones have none
+	Soft   spend.Money
+	Hard   spend.Money
+}
+
+// Off reports whether the cap has no level: it limits nothing.
+func (c Cap) Off() bool { return c.Soft.IsZero() && c.Hard.IsZero() }
+
+// Limit returns the limit of a level, and false if the level is off.
+func (c Cap) Limit(l Level) (spend.Money, bool) {
+	limit := c.Soft
+	if l == Hard {
+		limit = c.Hard
+	}
+	return limit, !limit.IsZero()
+}
+
+// Selection returns what the cap adds up: that of a built-in scope, else its match.
+func (c Cap) Selection() Match {
+	switch c.Scope {
+	case ScopeGlobal:
+		return Match{}
+	case "openai", "anthropic", "vertex":
+		return Match{Provider: c.Scope}
+	default:
+		return c.Match
+	}
+}
+
+// Reason is why a cap's spend may be more than what is shown.
+type Reason string
+
+// The reasons, as in contract section 6.
+const (
+	// NeverPulled: days of the period are not in the ledger although the data
+	// reaches beyond them, because the source was never read or not that far back.
+	NeverPulled Reason = "never_pulled"
+	// Stale: the data is older than the source's max_staleness.
+	Stale Reason = "stale"
+	// Held: a suspicious empty window is held back.
+	Held Reason = "held"
+	// Unconverted: money of the period is in a currency without a known rate.
+	Unconverted Reason = "unconverted"
+	// BudgetPeriod: a budget does not run over the cap's period.
+	BudgetPeriod Reason = "budget_period"
+)
+
+// Reasons lists every reason, in the order of the contract.
+func Reasons() []Reason { return []Reason{NeverPulled, Stale, Held, Unconverted, BudgetPeriod} }
+
+// Status is how one cap stands. It is a copy: whoever receives it owns it.
+type Status struct {
+	Cap
+
+	// Window is the period as days; Start and End return its instants.
+	Window spend.Window
+	// Known is false until at least one source that feeds the cap covers the
+	// period's start. Then there is no spend, which differs from a spend of 0, and
+	// nothing that follows from it.
+	Known bool
+	// Spend is exact, and a lower bound if there are gaps.
+	Spend spend.Money
+	// Projected is what the period will have cost at its end; nil where the contract
+	// has no projection.
+	Projected *spend.Money
+	// Levels are the levels that are on, the lower one first.
+	Levels []LevelStatus
+	// DataThrough is how far the oldest source that feeds the cap reaches; zero if
+	// one of them was never read, or if there is none.
+	DataThrough time.Time
+	// Gaps holds every reason with the number of sources that it applies to.
+	Gaps map[Reason]int
+	// TopModels are the most expensive models of the period, at most three.
+	TopModels []ModelSpend
+}
+
+// LevelStatus is how one level of a cap stands.
+type LevelStatus struct {
+	Level Level
+	Limit spend.Money
+	// Reached: the spend is the limit or more.
+	Reached bool
+	// Percent is the spend in percent of the limit, rounded down to two decimals.
+	Percent float64
+	// Exhaustion is when the spend is projected to reach the limit within the
+	// period, in whole seconds; zero if it is not, or has reached it already.
+	Exhaustion time.Time
+}
+
+// ModelSpend is what one model cost in the period.
+type ModelSpend struct {
+	Model string
+	Spend spend.Money
+}
+
+// Start returns the first instant of the period.
+func (s Status) Start() time.Time { return s.Window.From.Time() }
+
+// End returns the first instant after the period.
+func (s Status) End() time.Time { return s.Window.To.Time() }
+
+// Reached returns the highest level reached, "" if none is.
+func (s Status) Reached() Level {
+	var highest Level
+	for _, l := range s.Levels {
+		if l.Reached {
+			highest = l.Level
+		}
+	}
+	return highest
+}
+
+// HasGaps reports whether the spend may be more than what is shown.
+func (s Status) HasGaps() bool {
+	for _, n := range s.Gaps {
+		if n > 0 {
+			return true
+		}
+	}
+	return false
+}
