@@ -170,7 +170,7 @@ func (a *App) accounts(ctx context.Context, cfg *config.Config) ([]config.Rename
 	}
 	var ids []spend.SourceID
 	for _, r := range records {
-		if r.Charges > 0 {
+		if r.Charges+r.Usage > 0 {
 			ids = append(ids, r.ID)
 		}
 	}
@@ -221,12 +221,18 @@ func (a *App) adopt(g *generation) {
 	a.current.Store(g)
 }
 
-// markRetired tells the book which accounts are pulled no more: they stay in the
-// sums and hold no freshness back.
+// markRetired tells the book which accounts are not pulled, retired or disabled:
+// they stay in the sums, and their missing days keep nobody from expecting
+// anything of the others.
 func (a *App) markRetired(cfg *config.Config) {
 	retired := map[config.AccountRef]bool{}
 	for _, r := range cfg.RetiredAccounts {
 		retired[r] = true
+	}
+	for _, p := range cfg.Providers {
+		if !p.Enabled {
+			retired[config.AccountRef{Provider: p.Type, Account: p.Account}] = true
+		}
 	}
 	ids := a.book.Snapshot().Sources()
 	a.book.Update(func(tx *rollup.Tx) {

@@ -105,8 +105,9 @@ type Upkeep interface {
 type SourceRecord struct {
 	ID    spend.SourceID
 	State State
-	// Days is how many days have a statement; Charges how many charge rows they hold.
-	Days, Charges int
+	// Days is how many days have a statement; Charges and Usage how many rows of
+	// each they hold.
+	Days, Charges, Usage int
 }
 
 // State is where a source stands; it changes only together with the ledger.

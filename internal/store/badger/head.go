@@ -90,13 +90,13 @@ func (h *head) with(entries []dayEntry) *head {
 	return &n
 }
 
-// charges counts the rows of money of all days.
-func (h *head) charges() int {
-	n := 0
+// rows counts the rows of money and of usage of all days.
+func (h *head) rows() (charges, usage int) {
 	for _, e := range h.days {
-		n += e.charges
+		charges += e.charges
+		usage += e.usage
 	}
-	return n
+	return charges, usage
 }
 
 // cloneState copies what callers and heads must not share.

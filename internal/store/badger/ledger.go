@@ -29,8 +29,9 @@ func (s *Store) Sources(ctx context.Context) (_ []store.SourceRecord, err error)
 	defer s.mu.RUnlock()
 	records := make([]store.SourceRecord, 0, len(s.heads))
 	for _, h := range s.heads {
+		charges, usage := h.rows()
 		records = append(records, store.SourceRecord{
-			ID: h.id, State: cloneState(h.state), Days: len(h.days), Charges: h.charges(),
+			ID: h.id, State: cloneState(h.state), Days: len(h.days), Charges: charges, Usage: usage,
 		})
 	}
 	slices.SortFunc(records, func(a, b store.SourceRecord) int {

@@ -38,19 +38,21 @@ func ledgerTests() map[string]func(*testing.T, *harness) {
 func applyReplaces(t *testing.T, h *harness) {
 	a, b, c := day("2026-11-20"), day("2026-11-21"), day("2026-11-22")
 	h.apply(costs, spend.Window{From: a, To: c + 1}, money(a, "1"), money(b, "2"), money(c, "3"))
-	h.apply(usage, spend.Window{From: a, To: a + 1}, money(a, "100"))
+	tokens := money(a, "100")
+	tokens.Usage = []spend.Usage{{Model: "m", Input: 5}, {Model: "n", Output: 7}}
+	h.apply(usage, spend.Window{From: a, To: a + 1}, tokens)
 	h.apply(costs, spend.Window{From: b, To: c + 1}, money(b, "20.5"), money(c, "-0.25"))
 	h.wantDays(costs, money(a, "1"), money(b, "20.5"), money(c, "-0.25"))
 	h.reopen()
 	h.wantDays(costs, money(a, "1"), money(b, "20.5"), money(c, "-0.25"))
-	h.wantDays(usage, money(a, "100"))
+	h.wantDays(usage, tokens)
 	h.wantDays(other)
 
 	records, err := h.s.Sources(context.Background())
 	must(t, err)
 	want := []store.SourceRecord{
 		{ID: costs, State: store.State{DataThrough: h.now}, Days: 3, Charges: 3},
-		{ID: usage, State: store.State{DataThrough: h.now}, Days: 1, Charges: 1},
+		{ID: usage, State: store.State{DataThrough: h.now}, Days: 1, Charges: 1, Usage: 2},
 	}
 	same(t, records, want)
 }
