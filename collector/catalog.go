@@ -45,6 +45,15 @@ const (
 	monthUnconverted
 	monthUncosted
 	expectedDaily
+	capLimit
+	capSpend
+	capProjected
+	capPeriodStart
+	capPeriodEnd
+	capExhaustion
+	capDataThrough
+	capDataGaps
+	capTopModel
 	capsConfigured
 	linksInfo
 	demo
@@ -81,6 +90,9 @@ const (
 
 // labels turns its arguments into a label list.
 func labels(names ...string) []string { return names }
+
+// byCap are the labels of everything that concerns one cap.
+func byCap(more ...string) []string { return append([]string{"scope", "period"}, more...) }
 
 // bySource are the labels of everything that concerns one source.
 func bySource(more ...string) []string {
@@ -155,6 +167,42 @@ var catalog = [metricCount]Descriptor{
 	expectedDaily: {
 		"aispend_expected_daily_cost_usd", gaugeType, labels("provider"),
 		"What the current UTC day is expected to cost in USD, from the days before it.",
+	},
+	capLimit: {
+		"aispend_cap_limit_usd", gaugeType, byCap("level"),
+		"Limit of one level of a cap in USD.",
+	},
+	capSpend: {
+		"aispend_cap_spend_usd", gaugeType, byCap(),
+		"What the cap's current period has cost so far in USD; a lower bound while there are data gaps.",
+	},
+	capProjected: {
+		"aispend_cap_projected_spend_usd", gaugeType, byCap(),
+		"What the cap's current period will have cost at its end in USD, from the days before today.",
+	},
+	capPeriodStart: {
+		"aispend_cap_period_start_timestamp_seconds", gaugeType, byCap(),
+		"First instant of the cap's current period.",
+	},
+	capPeriodEnd: {
+		"aispend_cap_period_end_timestamp_seconds", gaugeType, byCap(),
+		"First instant after the cap's current period.",
+	},
+	capExhaustion: {
+		"aispend_cap_exhaustion_timestamp_seconds", gaugeType, byCap("level"),
+		"When the spend is projected to reach the level, within the period.",
+	},
+	capDataThrough: {
+		"aispend_cap_data_through_timestamp_seconds", gaugeType, byCap(),
+		"How far the oldest of the sources that feed the cap reaches; 0 if one of them was never read.",
+	},
+	capDataGaps: {
+		"aispend_cap_data_gaps", gaugeType, byCap("reason"),
+		"How many sources make the cap's spend less than the truth, by reason.",
+	},
+	capTopModel: {
+		"aispend_cap_top_model_spend_usd", gaugeType, byCap("model"),
+		"What the most expensive models of the cap's current period have cost so far in USD.",
 	},
 	capsConfigured: {
 		"aispend_caps_configured", gaugeType, nil,

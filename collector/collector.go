@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/rollup"
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
@@ -45,6 +46,7 @@ type Options struct {
 	Snapshots func() *rollup.Snapshot        // required: rollup.Book.Snapshot
 	Settings  func() Settings                // nil: the defaults of the contract
 	Statuses  func() []spend.SourceStatus    // ingest.Runner.Statuses
+	Caps      func() ([]caps.Status, error)  // internal/caps over the same snapshots
 	Store     func() store.Stats             // store.Store.Stats
 	Reload    func() Reload                  // the configuration's owner
 	Pulls     *PullMetrics                   // the same that ingest reports to
@@ -82,6 +84,9 @@ func New(o Options) *Collector {
 	// the money newer than its date for one scrape, never the date newer than the money.
 	if o.Statuses != nil {
 		c.add("sources", func() []*dto.MetricFamily { return gatherSources(o.Statuses()) })
+	}
+	if o.Caps != nil {
+		c.parts = append(c.parts, part{"caps", func() ([]*dto.MetricFamily, error) { return gatherCaps(o.Caps()) }})
 	}
 	cache := &spendCache{snapshots: o.Snapshots, settings: o.Settings, now: o.Now}
 	c.parts = append(c.parts, part{"spend", cache.Gather}, part{"process", c.registry.Gather})

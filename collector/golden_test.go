@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/aispend/aispend/collector"
+	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/rollup"
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
@@ -91,6 +92,7 @@ func fullOptions(t tb) collector.Options {
 			FreeBytes: 5e9, ReserveBytes: 1e9,
 		}
 	}
+	o.Caps = func() ([]caps.Status, error) { return []caps.Status{someCap()}, nil }
 	o.Reload = func() collector.Reload {
 		return collector.Reload{Successful: true, LastSuccess: f.now.Add(-time.Hour)}
 	}
