@@ -10,6 +10,7 @@ import (
 
 	"github.com/aispend/aispend/collector"
 	"github.com/aispend/aispend/internal/api"
+	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/config"
 	"github.com/aispend/aispend/internal/ingest"
 	"github.com/aispend/aispend/internal/rollup"
@@ -28,6 +29,7 @@ type App struct {
 	store       *badger.Store
 	book        *rollup.Book
 	pulls       *collector.PullMetrics
+	caps        caps.Evaluator
 	telemetry   *telemetry.Telemetry
 	instruments ingest.Instruments
 	api         *api.Server

@@ -56,6 +56,7 @@ func (a *App) metrics() http.Handler {
 		Snapshots: a.book.Snapshot,
 		Settings:  a.exposition,
 		Statuses:  a.statuses,
+		Caps:      a.judgeCaps,
 		Store:     a.store.Stats,
 		Reload:    func() collector.Reload { return *a.lastReload.Load() },
 		Pulls:     a.pulls,

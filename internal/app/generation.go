@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
+	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/config"
 	"github.com/aispend/aispend/internal/ingest"
 	"github.com/aispend/aispend/internal/secret"
@@ -24,6 +25,7 @@ type generation struct {
 	runner  *ingest.Runner
 	sources []spend.SourceID // enabled ones
 	off     []spend.SourceStatus
+	caps    []caps.Cap
 
 	cancel context.CancelFunc
 	done   chan error
@@ -32,8 +34,8 @@ type generation struct {
 // newGeneration builds the sources of a configuration. It does no I/O but reading
 // ca_files, and changes nothing.
 func (a *App) newGeneration(loaded *config.Loaded) (*generation, error) {
-	g := &generation{loaded: loaded}
 	cfg := loaded.Config
+	g := &generation{loaded: loaded, caps: capsOf(cfg)}
 	var sources []ingest.SourceConfig
 	for _, p := range cfg.Providers {
 		if !p.Enabled {
