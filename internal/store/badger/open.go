@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -36,7 +37,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	lock, err := lockDir(o.Dir)
+	lock, err := lockDir(ctx, o.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -101,9 +102,15 @@ func (s *Store) open(dbDir string) error {
 
 // openEngine opens Badger, twice if need be: a kill between truncating and
 // removing an empty value log makes the first open fail and the second succeed
-// (3 in 180 rounds, reliability.md 2.1).
+// (3 in 180 rounds, reliability.md 2.1). Badger's own lock is asked for as long as
+// ours was: Badger never unlocks it, and closing leaves it to a forked child.
 func openEngine(o badger.Options) (*badger.DB, error) {
 	db, err := openOnce(o)
+	for patience := lockPatience; err != nil && strings.Contains(err.Error(), "directory lock") && patience > 0; {
+		time.Sleep(lockPoll)
+		patience -= lockPoll
+		db, err = openOnce(o)
+	}
 	if err != nil {
 		db, err = openOnce(o)
 	}

@@ -219,6 +219,31 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	open(t, options(dir))
 }
 
+// A supervisor starts the next process before the last one has quite gone: it
+// waits a moment for the lock instead of failing.
+func TestOpenWaitsForALeavingProcess(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, err := badger.Open(context.Background(), options(dir))
+	must(t, err)
+	left := make(chan error)
+	time.AfterFunc(300*time.Millisecond, func() { left <- s.Close() })
+	open(t, options(dir))
+	must(t, <-left)
+}
+
+// A stop does not wait for somebody else's lock.
+func TestOpenGivesUpTheLockWhenStopped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	open(t, options(dir))
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := badger.Open(ctx, options(dir)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestFilesArePrivate(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "new")

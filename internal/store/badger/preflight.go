@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	engine "github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
@@ -40,14 +42,16 @@ func makeDir(dir string) (db string, err error) {
 // own, but the identity is read and judged before Badger is opened.
 const lockFile = "STORE_LOCK"
 
-// lockDir takes the lock without waiting; a kill releases it.
-func lockDir(dir string) (*os.File, error) {
+// lockDir takes the lock; a kill releases it. It asks again for lockPatience: a
+// supervisor may start the next process before the last one has quite gone, and a
+// child of the last one holds the lock between its fork and its exec.
+func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store's lock: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := flock(ctx, f); err != nil {
 		holder, _ := os.ReadFile(path)
 		err = fmt.Errorf("store is in use: %s is locked by another aispend (process %s); stop it first, "+
 			"or choose another --storage.path: %w", path, strings.TrimSpace(string(holder)), err)
@@ -58,6 +62,26 @@ func lockDir(dir string) (*os.File, error) {
 		_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	return f, nil
+}
+
+const (
+	lockPatience = 2 * time.Second
+	lockPoll     = 20 * time.Millisecond
+)
+
+// flock locks f as soon as nobody else does, within lockPatience and ctx.
+func flock(ctx context.Context, f *os.File) error {
+	for deadline := time.Now().Add(lockPatience); ; {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(lockPoll):
+		}
+	}
 }
 
 // unlockDir gives the lock back at once: closing alone would leave it to a child
