@@ -24,6 +24,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
+	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/rollup"
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
@@ -54,6 +55,8 @@ type Deps struct {
 	Snapshot func() *rollup.Snapshot
 	// Statuses returns how every configured source stands.
 	Statuses func() []spend.SourceStatus
+	// Caps judges every cap right now; it must be cheap.
+	Caps func() ([]caps.Status, error)
 	// Archive holds the raw pages.
 	Archive Archive
 	// Stats returns the store's figures; it must be cheap.
@@ -137,7 +140,7 @@ func New(d Deps) (*Server, error) {
 
 func (d Deps) check() error {
 	missing := map[string]bool{
-		"Snapshot": d.Snapshot == nil, "Statuses": d.Statuses == nil, "Archive": d.Archive == nil,
+		"Snapshot": d.Snapshot == nil, "Statuses": d.Statuses == nil, "Caps": d.Caps == nil, "Archive": d.Archive == nil,
 		"Stats": d.Stats == nil, "Recompute": d.Recompute == nil, "Reload": d.Reload == nil,
 		"Config": d.Config == nil, "Tokens": d.Tokens == nil, "Ready": d.Ready == nil, "Metrics": d.Metrics == nil,
 	}

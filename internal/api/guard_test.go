@@ -79,6 +79,7 @@ var guards = map[string]grid{
 	"POST /-/reload":               forAdmins,
 	"GET /status":                  forReaders,
 	"GET /spend":                   forReaders,
+	"GET /caps":                    forReaders,
 	"GET /config":                  forReaders,
 	"GET /raw/:provider":           forAdmins,
 	"GET /providers/:provider/raw": forAdmins,

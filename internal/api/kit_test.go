@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/aispend/aispend/internal/api"
+	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/rollup"
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
@@ -49,6 +50,7 @@ type kit struct {
 	book     *rollup.Book
 	archive  *pages
 	statuses []spend.SourceStatus
+	caps     []caps.Cap
 	stats    store.Stats
 	tokens   api.Tokens
 	ready    bool
@@ -63,8 +65,11 @@ func newKit(t *testing.T, change ...func(*api.Deps)) *kit {
 	t.Helper()
 	k := &kit{t: t, book: rollup.NewBook(), archive: &pages{}, ready: true}
 	k.deps = api.Deps{
-		Snapshot:  k.book.Snapshot,
-		Statuses:  func() []spend.SourceStatus { return k.statuses },
+		Snapshot: k.book.Snapshot,
+		Statuses: func() []spend.SourceStatus { return k.statuses },
+		Caps: func() ([]caps.Status, error) {
+			return caps.Evaluate(k.book.Snapshot(), k.statuses, k.caps, noon())
+		},
 		Archive:   k.archive,
 		Stats:     func() store.Stats { return k.stats },
 		Recompute: func(context.Context, api.RecomputeRequest) (r api.RecomputeReport, err error) { return r, nil },

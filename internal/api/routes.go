@@ -58,6 +58,7 @@ func routeTable() []route {
 		{Route{post, "/-/reload", Admin}, classReload, (*Server).postReload},
 		{Route{get, "/status", Read}, classNone, (*Server).getStatus},
 		{Route{get, "/spend", Read}, classSpend, (*Server).getSpend},
+		{Route{get, "/caps", Read}, classNone, (*Server).getCaps},
 		{Route{get, "/config", Read}, classNone, (*Server).getConfig},
 		{Route{get, "/raw/:provider", Admin}, classRaw, (*Server).getRawList},
 		{Route{get, "/providers/:provider/raw", Admin}, classRaw, (*Server).getRawList},

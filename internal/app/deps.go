@@ -25,16 +25,21 @@ func (a *App) newAPI() (*api.Server, error) {
 		}
 	}
 	server, err := api.New(api.Deps{
-		Snapshot:    a.book.Snapshot,
-		Statuses:    a.statuses,
-		Archive:     a.store,
-		Stats:       a.store.Stats,
-		Recompute:   a.recompute,
-		Reload:      a.reloadUnlessBusy,
-		Config:      func() any { return a.config().Redacted() },
-		Tokens:      a.tokens,
-		Ready:       a.ready.Load,
-		Metrics:     a.metrics(),
+		Snapshot:  a.book.Snapshot,
+		Statuses:  a.statuses,
+		Caps:      a.judgeCaps,
+		Archive:   a.store,
+		Stats:     a.store.Stats,
+		Recompute: a.recompute,
+		Reload:    a.reloadUnlessBusy,
+		Config:    func() any { return a.config().Redacted() },
+		Tokens:    a.tokens,
+		Ready:     a.ready.Load,
+		Metrics:   a.metrics(),
+		TestAlert: a.testAlert,
+
+		Alertmanagers: a.alertmanagers,
+
 		Providers:   names,
 		Version:     version.Version,
 		Revision:    version.GetRevision(),
