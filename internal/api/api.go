@@ -77,6 +77,12 @@ type Deps struct {
 	Ready func() bool
 	// Metrics serves /metrics.
 	Metrics http.Handler
+	// TestAlert sends a test alert of a level (soft, hard) to every configured
+	// Alertmanager; nil is none configured.
+	TestAlert func(ctx context.Context, level string) TestAlert
+	// Alertmanagers returns how each configured Alertmanager stands. It may wait a
+	// second and no longer; nil is none configured.
+	Alertmanagers func(context.Context) []Alertmanager
 
 	// Providers maps every provider that this build knows to its source names.
 	// Nothing else is accepted as a provider or source.
@@ -133,6 +139,12 @@ func New(d Deps) (*Server, error) {
 	}
 	if s.deps.ExternalURL == nil {
 		s.deps.ExternalURL = func() string { return "" }
+	}
+	if s.deps.TestAlert == nil {
+		s.deps.TestAlert = func(context.Context, string) TestAlert { return TestAlert{} }
+	}
+	if s.deps.Alertmanagers == nil {
+		s.deps.Alertmanagers = func(context.Context) []Alertmanager { return nil }
 	}
 	s.router = s.newRouter()
 	return s, nil

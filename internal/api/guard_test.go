@@ -86,6 +86,7 @@ var guards = map[string]grid{
 	"GET /raw/:provider/:id":       forAdmins,
 	"POST /recompute":              forAdmins,
 	"POST /admin/recompute":        forAdmins,
+	"POST /test/alert":             forAdmins,
 }
 
 func callers() []string { return []string{"", wrongToken, readToken, adminToken} }

@@ -84,6 +84,12 @@ func newKit(t *testing.T, change ...func(*api.Deps)) *kit {
 			"openai":    {"openai/costs", "openai/usage"},
 			"anthropic": {"anthropic/cost_report", "anthropic/usage_report"},
 		},
+		TestAlert: func(_ context.Context, level string) api.TestAlert {
+			return api.TestAlert{
+				Labels: map[string]string{"level": level}, StartsAt: noon(), EndsAt: noon().Add(time.Minute),
+				Answers: []api.AlertAnswer{{URL: "http://am:9093", Accepted: true, Version: "0.31.1"}},
+			}
+		},
 		Version: "1.2.3", Started: noon().Add(-time.Hour), Now: noon, Observer: &k.seen,
 		Logger: slog.New(slog.NewTextHandler(&k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

@@ -17,6 +17,7 @@ const (
 	classRaw
 	classReload
 	classRecompute
+	classTestAlert
 )
 
 // Limits says how many requests of each expensive kind run at once. A request
@@ -65,6 +66,7 @@ func (l Limits) slots() map[class]*slots {
 		classPage: queued(l.Page), classSpend: queued(l.Spend), classRaw: queued(l.Raw),
 		classReload:    single("another reload is running; wait until it has ended"),
 		classRecompute: single("another recompute is running; wait until it has ended"),
+		classTestAlert: single("another test alert is being sent; wait until it has been"),
 	}
 }
 

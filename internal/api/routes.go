@@ -65,6 +65,7 @@ func routeTable() []route {
 		{Route{get, "/raw/:provider/:id", Admin}, classRaw, (*Server).getRawPage},
 		{Route{post, "/recompute", Admin}, classRecompute, (*Server).postRecompute},
 		{Route{post, "/admin/recompute", Admin}, classRecompute, (*Server).postRecompute},
+		{Route{post, "/test/alert", Admin}, classTestAlert, (*Server).postTestAlert},
 	}
 }
 

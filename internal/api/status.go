@@ -24,6 +24,8 @@ type statusReply struct {
 	Sources       []sourceReply  `json:"sources"`
 	Store         storeReply     `json:"store"`
 	Charges       map[string]int `json:"charges"`
+
+	Alertmanagers []alertmanagerReply `json:"alertmanagers"`
 }
 
 // historyReply is how far the first load of all enabled sources has come.
@@ -75,10 +77,10 @@ type storeReply struct {
 }
 
 func (s *Server) getStatus(r *http.Request, _ httprouter.Params) (answer, error) {
-	return jsonAnswer(func(context.Context) (statusReply, error) { return s.status(), nil }), noParams(r)
+	return jsonAnswer(func(ctx context.Context) (statusReply, error) { return s.status(ctx), nil }), noParams(r)
 }
 
-func (s *Server) status() statusReply {
+func (s *Server) status(ctx context.Context) statusReply {
 	now, snap, stats := s.now(), s.deps.Snapshot(), s.deps.Stats()
 	out := statusReply{
 		Version: s.deps.Version, Revision: s.deps.Revision, ExternalURL: s.deps.ExternalURL(),
@@ -86,6 +88,8 @@ func (s *Server) status() statusReply {
 		Ready: s.deps.Ready(), Demo: s.deps.Demo, Problems: []string{},
 		Sources: []sourceReply{}, Store: newStoreReply(stats), Charges: map[string]int{},
 		History: historyReply{Done: true},
+
+		Alertmanagers: newAlertmanagerReplies(s.deps.Alertmanagers(ctx)),
 	}
 	for _, id := range snap.Sources() {
 		out.Charges[id.Provider] = snap.Charges(id.Provider)
@@ -102,6 +106,11 @@ func (s *Server) status() statusReply {
 	}
 	for _, t := range troubles(statuses, stats, now) {
 		out.Problems = append(out.Problems, t.Text)
+	}
+	for _, am := range out.Alertmanagers {
+		if !am.Reachable {
+			out.Problems = append(out.Problems, "Alertmanager "+am.URL+" cannot be reached: "+am.Error)
+		}
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -19,6 +20,12 @@ import (
 func TestStatus(t *testing.T) {
 	k := newKit(t, func(d *api.Deps) {
 		d.Revision, d.Demo = "abc123", true
+		d.Alertmanagers = func(context.Context) []api.Alertmanager {
+			return []api.Alertmanager{
+				{URL: "http://a:9093", Reachable: true, Version: "0.31.1", Cluster: "ready", Peers: 2},
+				{URL: "http://b:9093", Error: "connection refused"},
+			}
+		}
 		d.ExternalURL = func() string { return "https://spend.example" }
 	})
 	k.put(openaiCosts, noon(), spend.Statement{Day: day("2026-11-01"), Charges: []spend.Charge{
@@ -55,7 +62,8 @@ func TestStatus(t *testing.T) {
  "ready": true,
  "demo": true,
  "problems": [
-  "anthropic/cost_report (default): the newest pull failed (auth): 401: invalid x-api-key"
+  "anthropic/cost_report (default): the newest pull failed (auth): 401: invalid x-api-key",
+  "Alertmanager http://b:9093 cannot be reached: connection refused"
  ],
  "history": {
   "done": false,
@@ -133,7 +141,21 @@ func TestStatus(t *testing.T) {
  },
  "charges": {
   "openai": 2
- }
+ },
+ "alertmanagers": [
+  {
+   "url": "http://a:9093",
+   "reachable": true,
+   "version": "0.31.1",
+   "cluster_status": "ready",
+   "cluster_peers": 2
+  },
+  {
+   "url": "http://b:9093",
+   "reachable": false,
+   "error": "connection refused"
+  }
+ ]
 }
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {

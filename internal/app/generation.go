@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
+	"github.com/aispend/aispend/internal/amclient"
 	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/config"
 	"github.com/aispend/aispend/internal/ingest"
@@ -26,6 +27,7 @@ type generation struct {
 	sources []spend.SourceID // enabled ones
 	off     []spend.SourceStatus
 	caps    []caps.Cap
+	alerts  *amclient.Client
 
 	cancel context.CancelFunc
 	done   chan error
@@ -36,6 +38,10 @@ type generation struct {
 func (a *App) newGeneration(loaded *config.Loaded) (*generation, error) {
 	cfg := loaded.Config
 	g := &generation{loaded: loaded, caps: capsOf(cfg)}
+	var err error
+	if g.alerts, err = a.alertClient(cfg); err != nil {
+		return nil, err
+	}
 	var sources []ingest.SourceConfig
 	for _, p := range cfg.Providers {
 		if !p.Enabled {
@@ -78,11 +84,15 @@ func (a *App) open(p config.Provider) ([]providers.Source, error) {
 func (a *App) env(account, proxy, caFile string) providers.Env {
 	return providers.Env{
 		Account: account, ProxyURL: proxy, CAFile: caFile,
-		UserAgent:  "aispend/" + version.Version + " (+https://github.com/aispend/aispend)",
+		UserAgent:  userAgent(),
 		Logger:     a.opts.Logger.With("component", "provider"),
 		Now:        a.opts.Now,
 		NoEnvProxy: a.opts.Demo,
 	}
+}
+
+func userAgent() string {
+	return "aispend/" + version.Version + " (+https://github.com/aispend/aispend)"
 }
 
 // decoders makes decoders by source name, for accounts that are not configured
