@@ -18,8 +18,8 @@ func disk(ctx context.Context, b *bench) (err error) {
 	defer b.discard(b.path("disk"), &err)
 	s := b.sizes
 	b.note("%d simulated days, raw retention %d days, history %d; "+
-		"each day %d pulls of %d pages and %d replaced days",
-		3*s.diskRetention+1, s.diskRetention, 2*s.diskRetention, s.diskPulls, s.diskPages, houseTail)
+		"each day %d pulls of %d pages and %d days, %d of them changed",
+		3*s.diskRetention+1, s.diskRetention, 2*s.diskRetention, s.diskPulls, s.diskPages, houseTail, houseOpen)
 	var rows [][]string
 	var living int64
 	var ratio float64

@@ -23,7 +23,8 @@ const (
 	rawRetention = 90  // days, the default
 	history      = 800 // days, the default
 	houseDays    = 88  // of raw pages
-	houseTail    = 8   // days that each pull replaces
+	houseTail    = 8   // days that each pull reads again
+	houseOpen    = 3   // of which so many have changed each time
 	houseNoise   = 96  // random digits per row: less to compress, for as much on disk in less time
 )
 
@@ -132,7 +133,11 @@ func (h *house) pull(
 	}
 	var days []spend.Statement
 	for d := w.From; d < w.To; d++ {
-		days = append(days, p.statement(d, h.rows))
+		words := p
+		if d < spend.DayOf(at)-houseOpen+1 {
+			words = newPager(uint64(d), 0) // the day is closed: the same as last time
+		}
+		days = append(days, words.statement(d, h.rows))
 	}
 	return writer.Apply(ctx, spend.OK, days, h.state(at))
 }
