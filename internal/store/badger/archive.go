@@ -136,7 +136,9 @@ func (s *Store) pull(r *pullRecord) store.Pull {
 // Pulls lists the pulls whose record is kept. If a record is damaged or missing it
 // is an error and not a shorter list: a replay must not take an older pull for
 // the newest.
-func (s *Store) Pulls(ctx context.Context, id spend.SourceID, since time.Time, fn func(store.Pull) bool) (err error) {
+func (s *Store) Pulls(
+	ctx context.Context, id spend.SourceID, since time.Time, fn func(store.Pull) bool,
+) (err error) {
 	done, err := s.begin("pulls")
 	if err != nil {
 		return err
@@ -185,7 +187,8 @@ func (s *Store) pullsOf(txn *badger.Txn, day spend.Day) ([]*pullRecord, error) {
 		records = append(records, r)
 	}
 	if len(records) != counters.Pulls {
-		return nil, fmt.Errorf("%w: %d pull records, %d were written", store.ErrCorrupt, len(records), counters.Pulls)
+		return nil, fmt.Errorf("%w: %d pull records, %d were written",
+			store.ErrCorrupt, len(records), counters.Pulls)
 	}
 	slices.SortStableFunc(records, func(a, b *pullRecord) int {
 		return cmp.Or(b.Started.Compare(a.Started), bytes.Compare(b.id[:], a.id[:]))
@@ -255,7 +258,9 @@ func (s *Store) PullPages(ctx context.Context, p store.Pull, fn func(spend.Page)
 }
 
 // wholePull returns the pages that the pull's record demands, in order.
-func (s *Store) wholePull(ctx context.Context, txn *badger.Txn, day spend.Day, id ulid.ULID) ([]*pageMeta, error) {
+func (s *Store) wholePull(
+	ctx context.Context, txn *badger.Txn, day spend.Day, id ulid.ULID,
+) ([]*pageMeta, error) {
 	rec, err := s.findPull(txn, day, id)
 	if err != nil {
 		return nil, err
@@ -279,7 +284,8 @@ func (s *Store) wholePull(ctx context.Context, txn *badger.Txn, day spend.Day, i
 		digest = m.chain(digest)
 	}
 	if len(pages) != rec.Pages || !bytes.Equal(digest, rec.Digest) {
-		return nil, fmt.Errorf("%w: %d pages of %d: %w", store.ErrPagesMissing, len(pages), rec.Pages, store.ErrCorrupt)
+		return nil, fmt.Errorf("%w: %d pages of %d: %w",
+			store.ErrPagesMissing, len(pages), rec.Pages, store.ErrCorrupt)
 	}
 	for _, m := range pages {
 		if err := s.checkBody(txn, m.bodyKey(), m.Bytes); err != nil {
@@ -303,7 +309,9 @@ func (s *Store) findPull(txn *badger.Txn, day spend.Day, id ulid.ULID) (*pullRec
 	return r, nil
 }
 
-func (s *Store) appendPages(txn *badger.Txn, pages []*pageMeta, day spend.Day, id ulid.ULID) ([]*pageMeta, error) {
+func (s *Store) appendPages(
+	txn *badger.Txn, pages []*pageMeta, day spend.Day, id ulid.ULID,
+) ([]*pageMeta, error) {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: append(prefixRaw(day, rawPage), id[:]...)})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {

@@ -64,7 +64,8 @@ func fromNanos(n int64) time.Time {
 
 // find returns the entry of a day.
 func (h *head) find(day spend.Day) (dayEntry, bool) {
-	i, ok := slices.BinarySearchFunc(h.days, day, func(e dayEntry, d spend.Day) int { return cmp.Compare(e.day, d) })
+	byDay := func(e dayEntry, d spend.Day) int { return cmp.Compare(e.day, d) }
+	i, ok := slices.BinarySearchFunc(h.days, day, byDay)
 	if !ok {
 		return dayEntry{}, false
 	}

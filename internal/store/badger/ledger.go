@@ -113,7 +113,9 @@ func (s *Store) readDay(txn *badger.Txn, num uint32, e dayEntry) (spend.Statemen
 	if e.size == 0 {
 		return spend.Statement{Day: e.day, ReadAt: fromNanos(e.readAt)}, nil
 	}
-	content, err := s.readChunks(txn, kindDay, e.size, func(i uint16) []byte { return keyDay(e.day, num, e.slot, i) })
+	content, err := s.readChunks(txn, kindDay, e.size, func(i uint16) []byte {
+		return keyDay(e.day, num, e.slot, i)
+	})
 	if err != nil {
 		return spend.Statement{}, err
 	}

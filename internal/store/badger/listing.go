@@ -65,8 +65,9 @@ func decodeCursor(c string) (day spend.Day, pull ulid.ULID, seq uint32, err erro
 	if len(c) != base64.RawURLEncoding.EncodedLen(cursorBytes) {
 		return 0, pull, 0, store.ErrBadCursor
 	}
+	// The decoder passes over line ends, so the length of its result is checked too.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(c)
-	if err != nil || b[0] != cursorVersion ||
+	if err != nil || len(b) != cursorBytes || b[0] != cursorVersion ||
 		binary.BigEndian.Uint32(b[cursorBytes-4:]) != crc32.ChecksumIEEE(b[:cursorBytes-4]) {
 		return 0, pull, 0, store.ErrBadCursor
 	}

@@ -256,7 +256,9 @@ func (w *pullWriter) Hold(ctx context.Context, st store.State) error {
 
 // Apply ends the pull and replaces its whole window. If it returns an error
 // nothing has changed, and the pull can still be ended by Fail.
-func (w *pullWriter) Apply(ctx context.Context, o spend.Outcome, days []spend.Statement, st store.State) error {
+func (w *pullWriter) Apply(
+	ctx context.Context, o spend.Outcome, days []spend.Statement, st store.State,
+) error {
 	end := w.rec
 	end.Verdict, end.Outcome = store.Applied, o
 	return w.end(ctx, "apply", &end, func(h *head, b *batch) (*head, error) {

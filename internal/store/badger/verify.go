@@ -53,7 +53,9 @@ func (s *Store) newVerifier() *verifier {
 	defer s.wmu.Unlock()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	v := &verifier{s: s, txn: s.db.NewTransaction(false), links: s.cat.clone().Sources, heads: maps.Clone(s.heads)}
+	v := &verifier{
+		s: s, txn: s.db.NewTransaction(false), links: s.cat.clone().Sources, heads: maps.Clone(s.heads),
+	}
 	for _, err := range s.lost {
 		v.finding(err)
 	}

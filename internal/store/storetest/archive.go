@@ -128,8 +128,8 @@ func pullsNewestFirst(t *testing.T, h *harness) {
 	pulls := h.pulls(costs, time.Time{})
 	for _, p := range pulls {
 		got = append(got, p.ID)
-		if p.Verdict != store.Applied || p.Outcome != spend.Currency || p.Kind != "current" || p.Scope != "proj_a,proj_b" || p.Finished.IsZero() ||
-			p.Window != window("2026-11-01", "2026-11-23") {
+		if p.Verdict != store.Applied || p.Outcome != spend.Currency || p.Kind != "current" ||
+			p.Scope != "proj_a,proj_b" || p.Finished.IsZero() || p.Window != window("2026-11-01", "2026-11-23") {
 			t.Fatalf("pull arrived as %+v", p)
 		}
 	}
@@ -300,14 +300,18 @@ func badCursors(t *testing.T, h *harness) {
 	good := h.list(store.RawQuery{Limit: 1}).Cursor
 	flipped := []byte(good)
 	flipped[len(flipped)/2] ^= 1
-	for _, c := range []string{"x", good + "A", good[1:], string(flipped), good + "=", strings.Repeat("é", 20), strings.Repeat("A", 1<<20)} {
+	for _, c := range []string{
+		"x", good + "A", good[1:], string(flipped), good + "=", good[:36] + "\n\r\n", strings.Repeat("\n", len(good)),
+		strings.Repeat("é", 20), strings.Repeat("A", 1<<20),
+	} {
 		_, err := h.s.RawPages(ctx, store.RawQuery{Limit: 1, Cursor: c})
 		wantErr(t, err, store.ErrBadCursor)
 	}
 	id := h.list(store.RawQuery{Limit: 1}).Items[0].ID
 	for _, bad := range []string{
 		"", "x", id + "0", id[:len(id)-1], strings.ToLower(id), id + "-1", strings.Replace(id, "-", "_", 1),
-		strings.Replace(id, "20261123", "20261122", 1), strings.Replace(id, "20261123", "20261323", 1), id[:len(id)-4] + "0099",
+		strings.Replace(id, "20261123", "20261122", 1), strings.Replace(id, "20261123", "20261323", 1),
+		id[:len(id)-4] + "0099",
 		strings.Repeat("9", 1<<20),
 	} {
 		_, err := h.s.RawPage(ctx, "openai", bad)

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"testing"
 	"time"
 
@@ -90,7 +89,8 @@ func (h *harness) begin(id spend.SourceID, w spend.Window) store.PullWriter {
 	h.t.Helper()
 	h.n++
 	pw, err := h.s.Begin(context.Background(), store.Pull{
-		Source: id, Window: w, Kind: "current", Scope: "proj_a,proj_b", Started: h.now.Add(time.Duration(h.n) * time.Second),
+		Source: id, Window: w, Kind: "current", Scope: "proj_a,proj_b",
+		Started: h.now.Add(time.Duration(h.n) * time.Second),
 	})
 	must(h.t, err)
 	return pw
@@ -177,27 +177,17 @@ func money(d spend.Day, amount string) spend.Statement {
 func empty(d spend.Day) spend.Statement { return spend.Statement{Day: d} }
 
 // bulky is a statement of about size stored bytes that does not compress: every
-// row carries random text.
+// row carries a kilobyte of random text.
 func bulky(d spend.Day, size int, seed uint64) spend.Statement {
 	r := rand.New(rand.NewPCG(seed, uint64(d)))
 	st := spend.Statement{Day: d}
-	for n := 0; n < size; n += 128 {
+	for n := range size >> 10 {
 		st.Charges = append(st.Charges, spend.Charge{
-			Model: randomText(r, 16), Project: randomText(r, 24), Item: randomText(r, 60), Currency: spend.USD,
-			Gross: spend.MustMoney(fmt.Sprintf("%d.%018d", r.IntN(1e6), r.Int64N(1e18))),
+			Model: "gpt-5", Item: string(noise(1<<10, r.Uint64())), Currency: spend.USD,
+			Gross: spend.MustMoney("0.000000000000000001").Add(spend.MustMoney(itoa(int64(n)))),
 		})
 	}
 	return st
-}
-
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
-
-func randomText(r *rand.Rand, n int) string {
-	var b strings.Builder
-	for range n {
-		b.WriteByte(letters[r.IntN(len(letters))])
-	}
-	return b.String()
 }
 
 // noise is n bytes that do not compress, the same for the same seed.
