@@ -60,7 +60,7 @@ func (c *command) demo(ctx context.Context) error {
 	cfg, err := config.Demo(config.DemoOptions{
 		OpenAIURL: servers.OpenAI, OpenAIKey: world.Key(simulator.OpenAI),
 		AnthropicURL: servers.Anthropic, AnthropicKey: world.Key(simulator.Anthropic),
-		AdminToken: token, Types: registry.Types(),
+		AdminToken: token, Types: registry.Types(), Caps: demoCaps(world),
 	})
 	if err != nil {
 		return err
@@ -130,6 +130,7 @@ func (g *guide) welcome() {
 
   open      %[1]s/
   metrics   %[1]s/metrics
+  caps      curl -s '%[1]s/caps'
   spend     curl -s '%[1]s/spend?groupBy=provider,month&from=%[3]s'
   raw       curl -s -H 'Authorization: Bearer %[2]s' '%[1]s/raw/openai?limit=3'
   replay    curl -s -X POST -H 'Authorization: Bearer %[2]s' '%[1]s/recompute?dry_run=true'
@@ -213,7 +214,9 @@ func (g *guide) summary(ctx context.Context, st demoStatus) {
 	for _, r := range spent.Rows {
 		g.printf("  %-24s %s USD\n", r.Provider, r.Cost)
 	}
-	g.printf("  %-24s %s USD\n\nIt keeps pulling every 15 s; today grows while you watch. Stop it with Ctrl-C.\n", "total", spent.Totals.Cost)
+	g.printf("  %-24s %s USD\n", "total", spent.Totals.Cost)
+	g.caps(ctx)
+	g.printf("\nIt keeps pulling every 15 s; today grows while you watch. Stop it with Ctrl-C.\n")
 }
 
 func (g *guide) get(ctx context.Context, path string, into any) error {

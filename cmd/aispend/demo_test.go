@@ -82,6 +82,10 @@ func TestDemo(t *testing.T) {
 	if _, err := spend.ParseMoney(total); err != nil {
 		t.Errorf("total %q: %v", total, err)
 	}
+	if row := d.saying(`\n  global +month +(\S+) +(\S+) +(\S+)  .+\n`); strings.Contains(row[0], "unknown") {
+		t.Errorf("caps: %s", row[0])
+	}
+	d.saying(`/caps'\n\nIt keeps pulling`)
 	if out := d.out.String(); strings.Contains(out, "level=") || strings.Contains(out, "rror") {
 		t.Errorf("the demo is not quiet:\n%s", out)
 	}
