@@ -22,6 +22,15 @@ func (p pullResult) RetryAfter() time.Duration { return p.retryAfter }
 // Err is what went wrong.
 func (p pullResult) Err() error { return p.err }
 
+// SetTimeout changes the timeout of a source's walks. Run must not be running.
+func (r *Runner) SetTimeout(id spend.SourceID, d time.Duration) {
+	for _, s := range r.sources {
+		if s.id == id {
+			s.cfg.Timeout = d
+		}
+	}
+}
+
 // PullOnce pulls the n-th most urgent window of a source now, as its loop would
 // if it were due; ok is false if fewer are wanted. For tests whose clock does not
 // follow timers: Run must not be running.

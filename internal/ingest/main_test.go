@@ -8,10 +8,13 @@ import (
 )
 
 // TestMain checks for leaked goroutines. Each round of the property test opens a
-// real store several times: 30 rounds unless -rapid.checks says otherwise.
+// real store several times: 30 rounds unless -rapid.checks says otherwise. The tests
+// wait for the disk more than they compute: eight at once unless -parallel says otherwise.
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.checks", "30"); err != nil {
-		panic(err)
+	for name, value := range map[string]string{"rapid.checks": "30", "test.parallel": "8"} {
+		if err := flag.Set(name, value); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }

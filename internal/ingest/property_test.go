@@ -190,6 +190,7 @@ func (w *world) recompute(t *rapid.T, dry bool) {
 // complete walk said ..." after the second pull of a day. In ReplaceWindow alone:
 // the same. In settle (recompute.go): TestRecomputeRepairsTheLedger fails.
 func TestLiveRollupEqualsReplay(t *testing.T) {
+	t.Parallel()
 	root, runs := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		runs++

@@ -227,7 +227,7 @@ func TestTimeoutBoundsTheWholeWalk(t *testing.T) {
 		r.cfgs[0].Timeout = 10 * minute
 		s.bill[day("2026-11-20")] = []row{usd("m", "1")}
 		r.start()
-		time.Sleep(3 * hour)
+		time.Sleep(10 * minute)
 		first := r.pulls(acme)[0]
 		if first.Pages != 1 || first.Outcome != spend.OK {
 			t.Fatalf("one page in 4 of 10 minutes: %+v", first)
@@ -331,7 +331,7 @@ func TestHoldIsClearedByMoney(t *testing.T) {
 		s := loaded(t, r)
 		was := s.bill
 		empty := map[spend.Day][]row{}
-		for range 3 {
+		for range 2 {
 			s.set(func(s *script) { s.bill = empty })
 			time.Sleep(4 * quarter) // four empty walks over 45 minutes
 			if !r.status().Held {
@@ -361,7 +361,7 @@ func TestHoldOfThePreviousMonth(t *testing.T) {
 		s.set(func(s *script) { delete(s.bill, day("2026-11-10")) })
 		n := len(s.seen())
 		r.skip(14 * hour)
-		time.Sleep(3 * hour)
+		time.Sleep(90 * minute)
 		var previous []time.Time
 		for _, w := range s.seen()[n:] {
 			if w.Window == november {
@@ -381,7 +381,7 @@ func TestFirstLoadOfAnEmptyAccountIsNotHeld(t *testing.T) {
 	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
 		r.add(acme)
 		r.start()
-		time.Sleep(2 * hour)
+		time.Sleep(hour + quarter)
 		if n := r.seen.outcomes(); n[spend.Held] != 0 || n[spend.OK] == 0 {
 			t.Errorf("outcomes %v", n)
 		}
@@ -417,7 +417,7 @@ func TestDataThroughFollowsTheBuckets(t *testing.T) {
 			s.before = func(context.Context, walk, int) error { return refuse(spend.Server) }
 			clear(s.gone)
 		})
-		time.Sleep(hour)
+		time.Sleep(2 * quarter)
 		want("failed polls", at("2026-11-21T00:00:00Z"))
 		s.set(func(s *script) { s.before = nil })
 		time.Sleep(quarter)

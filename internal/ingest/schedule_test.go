@@ -102,13 +102,13 @@ func TestPresentIsRefreshedWhileHistoryLoads(t *testing.T) {
 func TestPreviousMonthOnceADay(t *testing.T) {
 	story(t, "2026-11-30T20:00:00Z", func(t *testing.T, r *rig) {
 		r.add(acme)
-		r.cfgs[0].Interval = 2 * minute
+		r.cfgs[0].Interval = 10 * time.Second
 		r.start()
 		time.Sleep(minute)
 		var days []string
 		for range 9 * 2 {
-			r.skip(12*hour - 5*minute)
-			time.Sleep(5 * minute)
+			r.skip(12*hour - minute)
+			time.Sleep(minute)
 		}
 		for _, p := range r.pulls(acme) {
 			if p.Kind == ingest.KindPreviousMonth {
@@ -137,7 +137,7 @@ func TestLatePreviousMonthReachesTheLedger(t *testing.T) {
 		r.skip(oneDay)
 		s.set(func(s *script) { s.bill[day("2026-11-10")] = []row{usd("m", "6.5")} })
 		r.skip(oneDay)
-		time.Sleep(hour)
+		time.Sleep(minute)
 		r.wantTotal(win("2026-11-01", "2026-12-01"), "6.5")
 		r.wantRevised("1.5", "0")
 	})

@@ -102,6 +102,7 @@ func TestTrap25_StaleSuccess(t *testing.T) {
 // TestThousandRereadsLeaveSumsExact: 90 days of awkward decimals, read a thousand
 // times, also through restarts.
 func TestThousandRereadsLeaveSumsExact(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	w := &world{dir: dir, clock: at("2026-11-23T10:00:00Z"), model: truth{}}
 	s := newScript(acme, w.now)
