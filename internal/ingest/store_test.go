@@ -14,6 +14,6 @@ func openStore(
 ) (*badger.Store, error) {
 	return badger.Open(context.Background(), badger.Options{
 		Dir: dir, RawRetentionDays: 90, HistoryDays: 800, Now: now, FreeBytes: free,
-		Logger: slog.New(slog.DiscardHandler), MemTableSize: 1 << 20,
+		Logger: slog.New(slog.DiscardHandler), MemTableSize: 1 << 20, NoCompaction: true,
 	})
 }

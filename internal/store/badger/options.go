@@ -37,6 +37,9 @@ type Options struct {
 	// MemTableSize overrides the 8 MiB memtable, for tests of replacements larger
 	// than a transaction. At least 1 MiB.
 	MemTableSize int64
+	// NoCompaction is for tests on a fake clock: Badger's compactors look for work
+	// every 50 ms of it, which is most of what an hour of such a clock costs.
+	NoCompaction bool
 }
 
 // Figures of the tuned configuration (measured.md c).
@@ -97,6 +100,10 @@ func (o Options) reserveBytes() uint64 {
 // engineOptions are the measured practices: durable commits, values in the LSM
 // tree only, compression left to the application, little memory.
 func (o Options) engineOptions(dir string) engine.Options {
+	n := compactors
+	if o.NoCompaction {
+		n = 0
+	}
 	return engine.DefaultOptions(dir).
 		WithLogger(engineLogger{o.Logger}).
 		WithSyncWrites(true).
@@ -106,7 +113,7 @@ func (o Options) engineOptions(dir string) engine.Options {
 		WithIndexCacheSize(0).
 		WithMemTableSize(o.MemTableSize).
 		WithNumMemtables(memTables).
-		WithNumCompactors(compactors).
+		WithNumCompactors(n).
 		WithNumGoroutines(2).
 		WithValueLogFileSize(valueLogFile).
 		WithDetectConflicts(false) // there is one writer at a time
