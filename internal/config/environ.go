@@ -19,7 +19,7 @@ const (
 	Setting  Use = iota // it is a setting
 	Secret              // it is a setting and a secret
 	Vertex              // it belongs to vertex, which comes in a later version
-	Receiver            // it belongs to Alertmanager's receivers
+	Receiver            // it belongs to Alertmanager's receivers, see ReadReceivers
 	Unneeded            // it says nothing that aispend needs
 )
 
@@ -31,12 +31,11 @@ type Variable struct {
 	Key  string // the key of the file that replaces it; empty if none does
 }
 
-// prefixSMTP begins the variables of the mail receiver, whatever they are called.
+// prefixSMTP begins the variables of the mail receiver, misspelt ones too.
 const prefixSMTP = "SMTP_"
 
 // Variables returns the environment of the original worker, with what was added
-// to it, in the order of the documentation. SMTP_* stands for every variable that
-// begins so.
+// to it, in the order of the documentation.
 func Variables() []Variable {
 	vs := []Variable{
 		{"ENABLE_OPENAI", Setting, "providers[].enabled"},
@@ -62,7 +61,9 @@ func Variables() []Variable {
 		{"ON_HARDCAP_WEBHOOK_SECRET", Secret, "hard_cap.secret_file"},
 		{"SLACK_WEBHOOK_URL", Receiver, ""},
 		{"ALERT_EMAIL_WEBHOOK", Receiver, ""},
-		{prefixSMTP + "*", Receiver, ""},
+	}
+	for _, name := range []string{"HOST", "PORT", "FROM", "TO", "USERNAME", "USER", "PASSWORD", "PASS", "HELLO", "REQUIRE_TLS", "CA"} {
+		vs = append(vs, Variable{prefixSMTP + name, Receiver, ""})
 	}
 	for _, scope := range builtinScopes() {
 		for _, level := range []string{"soft", "hard"} {
@@ -116,8 +117,10 @@ func (e *environment) names(uses ...Use) []string {
 }
 
 // ignoredVariables is the one warning of a daemon that has a file and variables.
+// The receivers are no business of the file: they are read from the environment
+// by alertmanager-config alone.
 func ignoredVariables(opts Options) (Finding, bool) {
-	names := newEnvironment(opts).names()
+	names := newEnvironment(opts).names(Setting, Secret, Vertex, Unneeded)
 	if len(names) == 0 {
 		return Finding{}, false
 	}
@@ -199,7 +202,8 @@ func (e *environment) warn() {
 	add(inline,
 		"holds a secret that other processes may see: put it into a file and name that in NAME_FILE instead")
 	add(e.names(Receiver),
-		"has no effect: Alertmanager sends the messages, and its configuration names the receivers")
+		"has no effect on the daemon: Alertmanager sends the messages; write its configuration with "+
+			"aispend alertmanager-config, which reads them")
 	add(e.names(Unneeded), "has no effect: an admin key belongs to one organisation already")
 	for _, p := range []string{"OPENAI", "ANTHROPIC"} {
 		if e.set(p+"_API_KEY") && !e.on("ENABLE_"+p) {

@@ -169,7 +169,8 @@ func TestEnvironmentWarnings(t *testing.T) {
 		"environment: VERTEX_HARD_CAP: no enabled provider of type vertex feeds this cap: it cannot be evaluated",
 		"environment: ON_HARDCAP_WEBHOOK: deliveries will not be signed: make a secret with echo whsec_$(openssl rand -base64 32) and name its file in hard_cap.secret_file",
 		"environment: ADMIN_TOKEN, ANTHROPIC_API_KEY, ON_HARDCAP_WEBHOOK, OPENAI_API_KEY: holds a secret that other processes may see: put it into a file and name that in NAME_FILE instead",
-		"environment: SLACK_WEBHOOK_URL, SMTP_HOST, SMTP_PASSWORD_FILE: has no effect: Alertmanager sends the messages, and its configuration names the receivers",
+		"environment: SLACK_WEBHOOK_URL, SMTP_HOST, SMTP_PASSWORD_FILE: has no effect on the daemon: Alertmanager sends the messages; " +
+			"write its configuration with aispend alertmanager-config, which reads them",
 		"environment: ANTHROPIC_ORG_ID: has no effect: an admin key belongs to one organisation already",
 		"environment: ANTHROPIC_API_KEY: has no effect: set ENABLE_ANTHROPIC=true",
 	}
@@ -188,7 +189,7 @@ func TestFileBeatsEnvironment(t *testing.T) {
 	if len(loaded.Config.Providers) != 1 || loaded.Config.Providers[0].Type != "openai" {
 		t.Errorf("providers: %+v", loaded.Config.Providers)
 	}
-	want := []string{"environment: ANTHROPIC_API_KEY, ENABLE_ANTHROPIC, SMTP_HOST: ignored, because " + path +
+	want := []string{"environment: ANTHROPIC_API_KEY, ENABLE_ANTHROPIC: ignored, because " + path +
 		" exists: move the settings into the file, or unset the variables"}
 	if diff := cmp.Diff(want, warnings(loaded.Warnings)); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
