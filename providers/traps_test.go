@@ -153,6 +153,7 @@ func TestTrap09_PageTokenIsEscaped(t *testing.T) {
 }
 
 func TestTrap10_WalkThatDoesNotEndProperlyFails(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, func(o *simulator.Options) { o.Tiny = true })
 	for _, source := range allSources() {
 		for _, tt := range []struct {
@@ -381,6 +382,7 @@ func TestTrap21_PriorityTierIsUncosted(t *testing.T) {
 // TestTrap22_SumsAreExact adds up 1e5 rows of 1e-7, which in float64 is
 // 0.009999999999994874 (measured).
 func TestTrap22_SumsAreExact(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	row := `{"amount": {"value": 1e-7, "currency": "usd"}, "line_item": "m, input", "project_id": "p"}`
 	w := r.days(1)
