@@ -1,7 +1,6 @@
 package caps_test
 
 import (
-	"testing"
 	"time"
 
 	"github.com/aispend/aispend/internal/caps"
@@ -15,6 +14,13 @@ var (
 	usage  = spend.SourceID{Provider: "openai", Account: "acme", Source: "openai/usage"}
 	claude = spend.SourceID{Provider: "anthropic", Account: "default", Source: "anthropic/cost_report"}
 )
+
+// tb is what *testing.T and *rapid.T have in common.
+type tb interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
 func money(s string) spend.Money { return spend.MustMoney(s) }
 
@@ -69,7 +75,8 @@ func (w *world) source(id spend.SourceID, covered string, change ...func(*spend.
 	w.book.Update(func(tx *rollup.Tx) {
 		tx.SetThrough(id, st.DataThrough)
 		if st.CoveredFrom != 0 && !st.DataThrough.IsZero() {
-			tx.ReplaceWindow(id, spend.Window{From: st.CoveredFrom, To: spend.DayOf(st.DataThrough) + 1}, st.DataThrough, nil)
+			w := spend.Window{From: st.CoveredFrom, To: spend.DayOf(st.DataThrough) + 1}
+			tx.ReplaceWindow(id, w, st.DataThrough, nil)
 		}
 	})
 }
@@ -80,7 +87,7 @@ func (w *world) spent(id spend.SourceID, day string, charges ...spend.Charge) {
 	})
 }
 
-func (w *world) evaluate(t testing.TB, list ...caps.Cap) []caps.Status {
+func (w *world) evaluate(t tb, list ...caps.Cap) []caps.Status {
 	t.Helper()
 	out, err := caps.Evaluate(w.book.Snapshot(), w.statuses, list, w.now)
 	if err != nil {
@@ -89,7 +96,7 @@ func (w *world) evaluate(t testing.TB, list ...caps.Cap) []caps.Status {
 	return out
 }
 
-func (w *world) one(t testing.TB, c caps.Cap) caps.Status {
+func (w *world) one(t tb, c caps.Cap) caps.Status {
 	t.Helper()
 	out := w.evaluate(t, c)
 	if len(out) != 1 {
