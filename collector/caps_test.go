@@ -79,7 +79,10 @@ func TestCapsGolden(t *testing.T) {
 		{Scope: "openai", Period: caps.Day, Soft: money("2.5")},
 		{Scope: "vertex", Period: caps.Month, Hard: money("9")}, // no source
 		{Scope: "anthropic", Period: caps.Month},                // off
-		{Scope: "Opus & friends", Period: caps.Month, Match: caps.Match{Model: "claude-opus*"}, Soft: money("100.01")},
+		{
+			Scope: "Opus & friends", Period: caps.Month, Match: caps.Match{Model: "claude-opus*"},
+			Soft: money("100.01"),
+		},
 	}
 	page := text(t, c.page(t))
 	lint(t, page)
@@ -88,7 +91,8 @@ func TestCapsGolden(t *testing.T) {
 
 // The page follows the clock between two pulls and the settings at once.
 func TestCapsFollowTheClock(t *testing.T) {
-	const spent, limit = "aispend_cap_spend_usd{period=day,scope=openai}", "aispend_cap_limit_usd{level=hard,period=day,scope=openai}"
+	const spent = "aispend_cap_spend_usd{period=day,scope=openai}"
+	const limit = "aispend_cap_limit_usd{level=hard,period=day,scope=openai}"
 	c := newCapped("2026-11-30T23:59:59Z")
 	write(c.book, openaiCosts, day(t, "2026-11-30"), []spend.Charge{usd("gpt-5", "", "3")})
 	c.caps = []caps.Cap{{Scope: "openai", Period: caps.Day, Hard: money("3")}}

@@ -35,10 +35,11 @@ func demoCaps(w *simulator.World) []config.Cap {
 	byModel := modelTotal(w, simulator.OpenAI, runaway, week)
 	// At the pace of the month so far the global hard level falls before its end.
 	left := float64(today.AddMonths(1)-today-1) / float64(month.Days())
+	all, usual := openai.Add(claude), about(rest, 1)
 	return []config.Cap{
-		demoCap("global", config.PeriodMonth, about(openai.Add(claude), 0.9), about(openai.Add(claude), max(1.05, 1+0.7*left))),
+		demoCap("global", config.PeriodMonth, about(all, 0.9), about(all, max(1.05, 1+0.7*left))),
 		// Without the runaway model the bill would be within both.
-		demoCap("openai", config.PeriodMonth, about(culprit, 0.5).Add(about(rest, 1)), about(culprit, 0.8).Add(about(rest, 1))),
+		demoCap("openai", config.PeriodMonth, about(culprit, 0.5).Add(usual), about(culprit, 0.8).Add(usual)),
 		demoCap("anthropic", config.PeriodMonth, about(claude, 1/0.9), about(claude, 1.5)),
 		matching(demoCap("gpt-6-week", config.PeriodWeek, about(byModel, 0.6), about(byModel, 1.6)),
 			config.Match{Provider: "openai", Model: runaway + "*"}),

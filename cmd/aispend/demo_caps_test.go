@@ -41,7 +41,8 @@ func TestDemoCaps(t *testing.T) {
 		openai, claude := w.Total(simulator.OpenAI, month, at), w.Total(simulator.Anthropic, month, at)
 		innocent := openai.Sub(modelTotal(w, simulator.OpenAI, runaway, month))
 		if c := byScope["openai"]; openai.Cmp(c.Hard) < 0 || innocent.Cmp(c.Soft) >= 0 {
-			t.Errorf("%s: openai spends %s, %s without the runaway model, of %s and %s", now, openai, innocent, c.Soft, c.Hard)
+			t.Errorf("%s: openai spends %s, %s without the runaway model, of %s and %s",
+				now, openai, innocent, c.Soft, c.Hard)
 		}
 		if share := claude.Float64() / byScope["anthropic"].Soft.Float64(); share < 0.85 || share > 0.95 {
 			t.Errorf("%s: anthropic is at %v of soft", now, share)

@@ -78,8 +78,10 @@ func (s *Server) getCaps(r *http.Request, _ httprouter.Params) (answer, error) {
 
 func newCapReply(st caps.Status) capReply {
 	out := capReply{
-		Scope: st.Scope, Period: st.Period, Cost: costName(st.Gross), PeriodStart: st.Start(), PeriodEnd: st.End(),
-		Projected: st.Projected, DataThrough: optionalTime(st.DataThrough), DataGaps: st.Gaps, TopModels: []capModel{},
+		Scope: st.Scope, Period: st.Period, Cost: costName(st.Gross),
+		PeriodStart: st.Start(), PeriodEnd: st.End(),
+		Projected: st.Projected, DataThrough: optionalTime(st.DataThrough),
+		DataGaps: st.Gaps, TopModels: []capModel{},
 	}
 	if st.Match != (caps.Match{}) {
 		out.Match = &matchReply{st.Match.Provider, st.Match.Account, st.Match.Project, st.Match.Model}

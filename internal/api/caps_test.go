@@ -39,7 +39,10 @@ func exactCaps(k *kit) {
 	k.read(openaiCosts, "2026-10-24", stmts...)
 	k.caps = []caps.Cap{
 		{Scope: "openai", Period: caps.Month, Soft: spend.MustMoney("471.5"), Hard: spend.MustMoney("600")},
-		{Scope: "mini", Period: caps.Day, Gross: true, Match: caps.Match{Model: "*-mini"}, Hard: spend.MustMoney("1.5")},
+		{
+			Scope: "mini", Period: caps.Day, Gross: true, Match: caps.Match{Model: "*-mini"},
+			Hard: spend.MustMoney("1.5"),
+		},
 		{Scope: "anthropic", Period: caps.Week, Hard: spend.MustMoney("9")},
 		{Scope: "global", Period: caps.Week},
 	}
