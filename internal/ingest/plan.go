@@ -51,7 +51,7 @@ func Plan(now time.Time, st store.State, s Settings, missing []spend.Day) []Step
 	}
 	today := spend.DayOf(now)
 	prev := spend.Window{From: today.AddMonths(-1), To: today.MonthStart()}
-	if previousMonthDue(today, st) && st.CoveredFrom <= prev.From && !within(prev, cur) {
+	if previousMonthDue(today, prev, st) && st.CoveredFrom <= prev.From && !within(prev, cur) {
 		steps = append(steps, Step{KindPreviousMonth, prev})
 	}
 	for _, w := range missingWindows(missing, cur.From) {
@@ -80,8 +80,12 @@ func currentWindow(now time.Time, st store.State, s Settings) spend.Window {
 }
 
 // previousMonthDue reports whether the previous month has not been read whole
-// today although its bill may still be closing.
-func previousMonthDue(today spend.Day, st store.State) bool {
+// today although its bill may still be closing, or is being held: a hold ends with
+// a walk that believes it or refutes it, and not with the fifth of the month.
+func previousMonthDue(today spend.Day, prev spend.Window, st store.State) bool {
+	if h, ok := st.Holds[KindPreviousMonth]; ok && h.Window == prev {
+		return true
+	}
 	return today-today.MonthStart() < closingDays && st.PreviousMonthRead != today
 }
 
@@ -141,6 +145,9 @@ func advance(st store.State, w spend.Window, start time.Time) store.State {
 	}
 	if st.CoveredFrom != 0 && w.From < st.CoveredFrom && w.To >= st.CoveredFrom {
 		st.CoveredFrom = w.From
+	}
+	if st.CoveredFrom != 0 && st.CoveredFrom <= st.RereadFrom {
+		st.RereadFrom = 0 // done; days that expire from now on are not missed
 	}
 	if within(spend.Window{From: today.AddMonths(-1), To: today.MonthStart()}, w) {
 		st.PreviousMonthRead = today

@@ -47,6 +47,10 @@ func TestPlan(t *testing.T) {
 	backfill := func(from, to string) ingest.Step {
 		return ingest.Step{Kind: ingest.KindBackfill, Window: win(from, to)}
 	}
+	held := func(st store.State, from, to string) store.State {
+		st.Holds = map[string]store.Hold{ingest.KindPreviousMonth: {Window: win(from, to), Count: 1}}
+		return st
+	}
 	tests := []struct {
 		name    string
 		now     string
@@ -54,6 +58,18 @@ func TestPlan(t *testing.T) {
 		missing []spend.Day
 		want    []ingest.Step
 	}{
+		{
+			name: "a held previous month is read until the hold ends",
+			now:  "2026-12-06T00:05:00Z",
+			st:   held(closed(loaded("2026-12-05T23:50:00Z"), "2026-12-04"), "2026-11-01", "2026-12-01"),
+			want: []ingest.Step{current("2026-11-28", "2026-12-07"), previous("2026-11-01", "2026-12-01")},
+		},
+		{
+			name: "the hold of an older month is nobody's any more",
+			now:  "2026-12-06T00:05:00Z",
+			st:   held(closed(loaded("2026-12-05T23:50:00Z"), "2026-12-05"), "2026-10-01", "2026-11-01"),
+			want: []ingest.Step{current("2026-11-28", "2026-12-07")},
+		},
 		{
 			name: "never read: the month so far and nothing else",
 			now:  "2026-11-23T10:00:00Z",

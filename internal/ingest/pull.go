@@ -226,7 +226,7 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 	defer cancel()
 
 	st := t.current()
-	prev := previous(t.opts.Book.Snapshot(), t.id, t.step.Window)
+	prev := previous(t.opts.Book.Snapshot(), t.id, t.step.Window, st.CoveredFrom)
 	got := wholeWindow(t.step.Window, t.start, result.Statements)
 	if suspicious(prev, got) {
 		h, release := hold(st.Holds[t.step.Kind], t.step.Window, t.start)
@@ -234,7 +234,7 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 			return t.holdBack(ctx, withHold(st, t.step.Kind, h), h)
 		}
 	}
-	next := withoutHold(advance(st, t.step.Window, t.start), t.step.Kind)
+	next := withoutHold(advance(st, t.step.Window, t.start), t.step.Kind, spend.DayOf(t.start))
 	next.DataThrough = dataThrough(st.DataThrough, t.step.Window, t.start, result.Statements)
 	return t.apply(ctx, next, prev, got, result.Notices)
 }
@@ -266,11 +266,8 @@ func (t *tour) apply(
 		tx.SetThrough(t.id, next.DataThrough)
 	})
 	t.setState(next)
-	if t.step.Kind != KindHistory {
-		up, down := revisions(prev, got, t.start)
-		if up.Sign() > 0 || down.Sign() > 0 {
-			t.opts.Observer.Revised(t.id.Provider, up, down)
-		}
+	if up, down := revisions(prev, got, t.start); up.Sign() > 0 || down.Sign() > 0 {
+		t.opts.Observer.Revised(t.id.Provider, up, down)
 	}
 	t.noteNotices(notices)
 	t.log.Info("pull applied", "pull", t.writer.ID(), "window", t.step.Window.String(), "kind", t.step.Kind,

@@ -376,6 +376,29 @@ func TestHoldOfThePreviousMonth(t *testing.T) {
 	})
 }
 
+// TestHoldOutlivesTheFifth: the last reading of a month that closes finds it empty.
+// The hold does not stay for a month because nobody looks any more.
+func TestHoldOutlivesTheFifth(t *testing.T) {
+	story(t, "2026-12-04T22:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		r.cfgs[0].Lookback = oneDay
+		s.bill[day("2026-11-10")] = []row{usd("m", "5")}
+		s.bill[day("2026-12-01")] = []row{usd("m", "1")}
+		r.start()
+		time.Sleep(minute)
+		s.set(func(s *script) { delete(s.bill, day("2026-11-10")) })
+		r.skip(25*hour + quarter)
+		if !r.status().Held {
+			t.Fatalf("not held: %+v", r.status())
+		}
+		time.Sleep(2 * hour) // over midnight
+		if st := r.status(); st.Held || !st.Up {
+			t.Errorf("on the sixth: %+v", st)
+		}
+		r.wantTotal(november, "0")
+	})
+}
+
 // TestFirstLoadOfAnEmptyAccountIsNotHeld.
 func TestFirstLoadOfAnEmptyAccountIsNotHeld(t *testing.T) {
 	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {

@@ -47,6 +47,26 @@ func TestChangedFilterReadsTheHistoryAgain(t *testing.T) {
 	})
 }
 
+// TestAnotherFilterIsNoRevision: what differs because something else was asked is
+// neither late news about closed days nor a reason to hold a window back.
+func TestAnotherFilterIsNoRevision(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		s := loaded(t, r)
+		s.set(func(s *script) { clear(s.bill) }) // the narrower filter has no money at all
+		r.cfgs[0].Scope = "proj_a"
+		r.restart(0)
+		time.Sleep(minute)
+		r.wantTotal(november, "0")
+		r.wantRevised("0", "0")
+		if st := r.status(); st.Held || !st.HistoryDone {
+			t.Errorf("status %+v", st)
+		}
+		s.set(func(s *script) { s.bill[day("2026-11-10")] = []row{usd("m", "2")} })
+		time.Sleep(quarter)
+		r.wantRevised("2", "0") // news about what this filter had said
+	})
+}
+
 // TestReplayTakesNoPullOfAnotherFilter: neither a configured account whose filter
 // changed nor a retired one that had a filter is replayed without it.
 func TestReplayTakesNoPullOfAnotherFilter(t *testing.T) {

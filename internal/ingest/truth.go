@@ -33,11 +33,18 @@ func wholeWindow(w spend.Window, readAt time.Time, got []spend.Statement) []spen
 	return out
 }
 
-// previous returns what the ledger says about the days of w; days that it says
-// nothing about are left out.
-func previous(snap *rollup.Snapshot, id spend.SourceID, w spend.Window) map[spend.Day]spend.Statement {
+// previous returns what the ledger says about the days of w that history covers
+// from covered on; days that it says nothing about are left out. What lies before
+// covered was asked with another filter, if it is there at all: a difference to it
+// is neither suspicious nor a revision.
+func previous(
+	snap *rollup.Snapshot, id spend.SourceID, w spend.Window, covered spend.Day,
+) map[spend.Day]spend.Statement {
 	prev := make(map[spend.Day]spend.Statement, w.Days())
-	for d := w.From; d < w.To; d++ {
+	if covered == 0 {
+		return prev
+	}
+	for d := max(w.From, covered); d < w.To; d++ {
 		if st, ok := snap.Statement(id, d); ok {
 			prev[d] = st
 		}
@@ -84,13 +91,15 @@ func withHold(st store.State, kind string, h store.Hold) store.State {
 	return st
 }
 
-// withoutHold returns st without the hold of one kind of window.
-func withoutHold(st store.State, kind string) store.State {
-	if _, ok := st.Holds[kind]; !ok {
-		return st
-	}
+// withoutHold returns st without the hold of one kind of window, and without one of
+// a previous month that is not the previous one of today any more: nobody would
+// ever end it.
+func withoutHold(st store.State, kind string, today spend.Day) store.State {
 	m := maps.Clone(st.Holds)
 	delete(m, kind)
+	if h, ok := m[KindPreviousMonth]; ok && h.Window.From != today.AddMonths(-1) {
+		delete(m, KindPreviousMonth)
+	}
 	st.Holds = m
 	return st
 }

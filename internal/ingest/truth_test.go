@@ -165,8 +165,14 @@ func TestHoldsAreCopied(t *testing.T) {
 	if len(before.Holds) != 1 {
 		t.Error("setting a hold changed the state it came from")
 	}
-	if got := withoutHold(after, KindCurrent); len(got.Holds) != 1 || len(after.Holds) != 2 {
+	november := spend.Window{From: spend.Date(2026, 11, 1), To: spend.Date(2026, 12, 1)}
+	after.Holds[KindPreviousMonth] = store.Hold{Window: november, Count: 2}
+	december, january := spend.Date(2026, 12, 20), spend.Date(2027, 1, 2)
+	if got := withoutHold(after, KindCurrent, december); len(got.Holds) != 1 || len(after.Holds) != 2 {
 		t.Errorf("holds after clearing one: %v, and in the state before: %v", got.Holds, after.Holds)
+	}
+	if got := withoutHold(after, KindCurrent, january); len(got.Holds) != 0 {
+		t.Errorf("in January the hold of November is still there: %v", got.Holds)
 	}
 }
 
@@ -206,6 +212,18 @@ func TestAdvance(t *testing.T) {
 			store.State{CoveredFrom: d(1, 1)},
 			spend.Window{From: d(11, 20), To: d(12, 2)},
 			store.State{CoveredFrom: d(1, 1)},
+		},
+		{
+			"all that another filter had read is read again",
+			store.State{CoveredFrom: d(11, 1), RereadFrom: d(10, 1)},
+			spend.Window{From: d(10, 1), To: d(11, 1)},
+			store.State{CoveredFrom: d(10, 1)},
+		},
+		{
+			"some of what another filter had read is not",
+			store.State{CoveredFrom: d(12, 1), RereadFrom: d(10, 1)},
+			spend.Window{From: d(11, 2), To: d(12, 1)},
+			store.State{CoveredFrom: d(11, 2), RereadFrom: d(10, 1)},
 		},
 		{
 			"a wide tail reads the previous month too",
