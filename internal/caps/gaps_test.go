@@ -95,6 +95,19 @@ func TestGaps(t *testing.T) {
 			w.source(openai, "2026-11-01")
 			w.source(lab, "2026-11-02")
 		}, cap: month, known: true, gaps: map[caps.Reason]int{caps.NeverPulled: 1}, through: "2026-11-23 09:50:00"},
+		{name: "read anew with another filter, not even begun", fill: func(w *world) {
+			w.source(openai, "2026-10-01")
+			w.statuses[0].CoveredFrom = 0
+		}, cap: month, gaps: map[caps.Reason]int{caps.NeverPulled: 1}, through: "2026-11-23 09:50:00"},
+		{name: "read anew with another filter, half-way", fill: func(w *world) {
+			w.source(openai, "2026-10-01")
+			w.statuses[0].CoveredFrom = date("2026-11-10")
+			w.source(claude, "2026-10-01")
+		}, cap: month, known: true, gaps: map[caps.Reason]int{caps.NeverPulled: 1}, through: "2026-11-23 09:50:00"},
+		{name: "the last day of the period is damaged", fill: func(w *world) {
+			w.source(openai, "2026-10-01")
+			w.forget(openai, "2026-11-23", "2026-11-24")
+		}, cap: day, gaps: map[caps.Reason]int{caps.NeverPulled: 1}, through: "2026-11-23 09:50:00"},
 		{name: "a day needs less", fill: func(w *world) {
 			w.source(openai, "2026-11-23")
 		}, cap: day, known: true, through: "2026-11-23 09:50:00"},
@@ -170,10 +183,12 @@ func TestGaps(t *testing.T) {
 		{name: "another currency in another project", fill: func(w *world) {
 			w.source(openai, "2026-10-01")
 			w.spent(openai, "2026-11-03", eur("m", "search", "3"))
+			w.spent(openai, "2026-10-31", eur("m", "bot", "3"))
 		}, cap: bot, known: true, through: "2026-11-23 09:50:00"},
 		{name: "another currency before the period", fill: func(w *world) {
 			w.source(openai, "2026-10-01")
 			w.spent(openai, "2026-10-31", eur("m", "", "3"))
+			w.spent(openai, "2026-11-01", usd("m", "", "3"))
 		}, cap: month, known: true, through: "2026-11-23 09:50:00"},
 		{name: "nothing of another currency", fill: func(w *world) {
 			w.source(openai, "2026-10-01")
@@ -183,6 +198,10 @@ func TestGaps(t *testing.T) {
 			w.source(openai, "2026-10-01")
 			w.spent(openai, "2026-11-03", eur("m", "", "3"))
 			w.spent(openai, "2026-11-04", eur("m", "", "-3"))
+		}, cap: month, known: true, gaps: map[caps.Reason]int{caps.Unconverted: 1}, through: "2026-11-23 09:50:00"},
+		{name: "another currency given back", fill: func(w *world) {
+			w.source(openai, "2026-10-01")
+			w.spent(openai, "2026-11-03", eur("m", "", "-3"))
 		}, cap: month, known: true, gaps: map[caps.Reason]int{caps.Unconverted: 1}, through: "2026-11-23 09:50:00"},
 		{name: "another currency of a retired account", fill: func(w *world) {
 			w.source(openai, "2026-10-01")

@@ -124,6 +124,11 @@ func TestProjection(t *testing.T) {
 			w.daily(openai, "2026-08-01", flat("3"))
 			w.forget(openai, "2026-11-20", "2026-11-22")
 		}, global("0", "1000"), ""},
+		{"yesterday is not read yet and no weekday needs it", "2026-11-30 03:00:00", func(w *world) {
+			w.source(openai, "2026-08-01", through("2026-11-29 00:00:00"), allowed(48*time.Hour))
+			w.daily(openai, "2026-08-01", flat("3"))
+			w.forget(openai, "2026-11-29", "2026-12-01")
+		}, global("0", "1000"), ""},
 		{"a source with a shorter history", "2026-11-21 12:00:00", func(w *world) {
 			w.source(openai, "2026-08-01")
 			w.source(claude, "2026-11-01")
@@ -191,6 +196,7 @@ func TestExhaustion(t *testing.T) {
 		{"a part of a second is a whole one", "0", "504.0000001", "2026-11-22 00:00:01"},
 		{"on the last day", "0", "719", "2026-11-30 23:00:00"},
 		{"in the last second", "0", "720", "2026-11-30 23:59:59"},
+		{"a little before the last second is over", "0", "719.9999999", "2026-11-30 23:59:59"},
 		{"not in this period", "0", "720.000000000000000001", ""},
 		{"reached already", "1", "481", ""},
 		{"reached long ago", "0", "3", ""},

@@ -210,6 +210,21 @@ func TestEvaluatorIsEvaluate(t *testing.T) {
 	})
 }
 
+// A day that ends makes everything that was added up for it worthless.
+func TestEvaluatorSeesMidnight(t *testing.T) {
+	w := newWorld("2026-11-23 23:59:59")
+	w.source(openai, "2026-10-01")
+	w.spent(openai, "2026-11-23", usd("m", "", "5"))
+	list := []caps.Cap{{Scope: "global", Period: caps.Day, Hard: money("5")}}
+	var e caps.Evaluator
+	for i, want := range []string{"5", "0"} {
+		got, err := e.Evaluate(w.book.Snapshot(), w.statuses, list, w.now.Add(time.Duration(i)*time.Second))
+		if err != nil || got[0].Spend.String() != want {
+			t.Errorf("%d s later: %v, %v, want %s", i, got, err, want)
+		}
+	}
+}
+
 // What was handed out is the receiver's own.
 func TestStatusIsACopy(t *testing.T) {
 	w := company()

@@ -161,9 +161,11 @@ func TestTopModels(t *testing.T) {
 	if d := cmp.Diff(want, w.one(t, global("1", "2")).TopModels); d != "" {
 		t.Errorf("top models (-want +got):\n%s", d)
 	}
-	day := caps.Cap{Scope: "x", Period: caps.Month, Hard: money("1"), Match: caps.Match{Model: "e"}}
-	if got := w.one(t, day).TopModels; len(got) != 0 {
-		t.Errorf("a model that gave money back is on top: %v", got)
+	for model, what := range map[string]string{"e": "gave money back", "d": "cost nothing"} {
+		c := caps.Cap{Scope: "x", Period: caps.Month, Hard: money("1"), Match: caps.Match{Model: model}}
+		if got := w.one(t, c).TopModels; len(got) != 0 {
+			t.Errorf("a model that %s is on top: %v", what, got)
+		}
 	}
 }
 
