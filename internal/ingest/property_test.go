@@ -205,10 +205,13 @@ func TestLiveRollupEqualsReplay(t *testing.T) {
 			w.restate(t)
 		}
 		t.Repeat(map[string]func(*rapid.T){
-			"restate":   w.restate,
-			"pull":      w.pull,
-			"pull2":     w.pull,
-			"restart":   func(t *rapid.T) { w.close(t); w.open(t) },
+			"restate": w.restate,
+			"pull":    w.pull,
+			"pull2":   w.pull,
+			"restart": func(t *rapid.T) { w.close(t); w.open(t) },
+			"clock set back": func(t *rapid.T) {
+				w.clock = w.clock.Add(-time.Duration(rapid.IntRange(1, 23*60).Draw(t, "minutes")) * minute)
+			},
 			"recompute": func(t *rapid.T) { w.recompute(t, false) },
 			"": func(t *rapid.T) {
 				if diff := w.model.differs(w.book); diff != "" {

@@ -182,8 +182,9 @@ func (p *replay) problem(id spend.SourceID, text string) {
 	p.report.Problems = append(p.report.Problems, id.String()+": "+text)
 }
 
-// pulls lists the applied pulls of a source that touch the requested window,
-// newest first.
+// pulls lists the applied pulls of a source that touch the requested window, the
+// one applied last first: by commit, since a clock that was set back lets a pull
+// start before one that it replaced.
 func (p *replay) pulls(ctx context.Context, id spend.SourceID) ([]store.Pull, error) {
 	var out []store.Pull
 	err := p.runner.opts.Store.Pulls(ctx, id, time.Time{}, func(pull store.Pull) bool {
@@ -195,6 +196,7 @@ func (p *replay) pulls(ctx context.Context, id spend.SourceID) ([]store.Pull, er
 	if err != nil {
 		return nil, fmt.Errorf("listing its pulls: %w", err)
 	}
+	slices.SortStableFunc(out, func(a, b store.Pull) int { return cmp.Compare(b.Commit, a.Commit) })
 	return out, ctx.Err()
 }
 

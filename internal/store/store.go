@@ -163,6 +163,9 @@ type Pull struct {
 	Outcome  spend.Outcome
 	Detail   string // redacted error text of a failed pull
 	Pages    int
+	// Commit counts the store's commits up to the one that gave the pull its verdict;
+	// 0 without one. Unlike Started it never goes backwards when a clock is set.
+	Commit uint64
 }
 
 // RawQuery selects raw pages. Zero fields select everything.

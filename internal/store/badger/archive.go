@@ -120,7 +120,7 @@ func (s *Store) pull(r *pullRecord) store.Pull {
 	p := store.Pull{
 		ID: r.id.String(), Source: s.named(r.Num, r.Source), Window: r.Window, Kind: r.Kind,
 		Scope: r.Scope, Buckets: r.Buckets, Started: r.Started, Finished: r.Finished, Verdict: r.Verdict,
-		Outcome: r.Outcome, Detail: r.Detail, Pages: r.Pages,
+		Outcome: r.Outcome, Detail: r.Detail, Pages: r.Pages, Commit: r.Commit,
 	}
 	if p.Verdict == store.Open {
 		s.mu.RLock()

@@ -133,6 +133,9 @@ type change struct {
 func (s *Store) commit(c change, batches ...*batch) error {
 	cat := s.cat.clone()
 	cat.Seq++
+	if c.end != nil {
+		c.end.Commit = cat.Seq
+	}
 	tail := &batch{s: s}
 	for _, h := range c.heads {
 		if err := s.putHead(tail, cat, h); err != nil {

@@ -32,6 +32,7 @@ type pullRecord struct {
 	Verdict  store.Verdict  `json:"verdict,omitempty"`
 	Outcome  spend.Outcome  `json:"outcome,omitempty"`
 	Detail   string         `json:"detail,omitempty"`
+	Commit   uint64         `json:"commit,omitzero"` // that wrote the verdict
 	Pages    int            `json:"pages"`
 	FirstDay spend.Day      `json:"first_day,omitzero"` // fetch days of its pages
 	LastDay  spend.Day      `json:"last_day,omitzero"`

@@ -20,6 +20,7 @@ func archiveTests() map[string]func(*testing.T, *harness) {
 		"Archive/PullPagesInOrder":           pullPages,
 		"Archive/PullOverMidnight":           pullOverMidnight,
 		"Archive/PullsNewestFirst":           pullsNewestFirst,
+		"Archive/CommitsOutliveTheClock":     commitsOutliveTheClock,
 		"Archive/KilledPullCountsAsFailed":   killedPull,
 		"Archive/SharedBodies":               sharedBodies,
 		"Archive/ListingOrderAndFilters":     listing,
@@ -27,6 +28,30 @@ func archiveTests() map[string]func(*testing.T, *harness) {
 		"Archive/BadCursorsAndIDs":           badCursors,
 		"Archive/PagesOfAFailedPullAreKept":  failedPages,
 		"Archive/PagesLargerThanTransaction": largePages,
+	}
+}
+
+// commitsOutliveTheClock: the order in which pulls were applied can be told although
+// the clock was set back between them, also after a restart.
+func commitsOutliveTheClock(t *testing.T, h *harness) {
+	w := window("2026-11-20", "2026-11-23")
+	var applied []string
+	for range 4 {
+		pw := h.begin(costs, w)
+		must(t, pw.Apply(context.Background(), spend.OK, nil, store.State{}))
+		applied = append(applied, pw.ID())
+		h.now = h.now.Add(-20 * time.Hour)
+		h.reopen()
+	}
+	commits := map[string]uint64{}
+	must(t, h.s.Pulls(context.Background(), costs, time.Time{}, func(p store.Pull) bool {
+		commits[p.ID] = p.Commit
+		return true
+	}))
+	for i, id := range applied[1:] {
+		if before := commits[applied[i]]; before == 0 || commits[id] <= before {
+			t.Errorf("pull %d has commit %d, the one applied before it %d", i+1, commits[id], before)
+		}
 	}
 }
 
