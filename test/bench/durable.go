@@ -23,7 +23,8 @@ import (
 const durablePages = 20 // of one pull
 
 // durable measures the time until a pull of 20 pages is on disk: archive, eight
-// replaced days, state and verdict. Wall time, because the disk is what counts.
+// days of which three have changed, state and verdict. Wall time, because the disk
+// is what counts.
 func durable(ctx context.Context, b *bench) (err error) {
 	dir := b.path("durable")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -60,8 +61,8 @@ func durable(ctx context.Context, b *bench) (err error) {
 	b.table([]string{"contender", "ms", "CPU ms", "to floor", "to a transaction per page"}, rows)
 	b.atMost("durable pull of 20 pages, to one append and fdatasync",
 		float64(got[1].wall)/float64(got[0].wall), 2.5, "x")
-	b.atLeast("durable pull of 20 pages, a synced transaction per page to ours",
-		float64(got[3].wall)/float64(got[1].wall), 8, "x")
+	b.note("what a sync costs decides much here: about %s ms on this disk",
+		millis(max(0, got[2].wall-got[0].wall)/(durablePages-1)))
 	return nil
 }
 
@@ -122,7 +123,7 @@ func (d *durableKit) prepare() error {
 		d.bodies = append(d.bodies, d.pager.page(today, i+1 < durablePages))
 	}
 	for day := today - houseTail + 1; day <= today; day++ {
-		d.days = append(d.days, d.pager.statement(day, 200))
+		d.days = append(d.days, d.pager.told(day, today, 200))
 	}
 	return nil
 }

@@ -133,11 +133,7 @@ func (h *house) pull(
 	}
 	var days []spend.Statement
 	for d := w.From; d < w.To; d++ {
-		words := p
-		if d < spend.DayOf(at)-houseOpen+1 {
-			words = newPager(uint64(d), 0) // the day is closed: the same as last time
-		}
-		days = append(days, words.statement(d, h.rows))
+		days = append(days, p.told(d, spend.DayOf(at), h.rows))
 	}
 	return writer.Apply(ctx, spend.OK, days, h.state(at))
 }

@@ -110,13 +110,11 @@ func TestTargetsAreReportedAndNotAsserted(t *testing.T) {
 	r.begin("some")
 	r.atMost("low enough", 1, 1, " ms")
 	r.atMost("too high", 1.01, 1, " ms")
-	r.atLeast("high enough", 4, 4, "x")
-	r.atLeast("too low", 3.99, 4, "x")
 	r.summary(time.Second)
-	if got := strings.Count(out.String(), "MISSED"); got != 5 { // two at once, two in the summary, and the count
+	if got := strings.Count(out.String(), "MISSED"); got != 3 { // at once, in the summary, and in the count
 		t.Errorf("MISSED appears %d times:\n%s", got, &out)
 	}
-	if !strings.Contains(out.String(), "4 targets, 2 met, 2 MISSED") {
+	if !strings.Contains(out.String(), "2 targets, 1 met, 1 MISSED") {
 		t.Errorf("the summary does not count:\n%s", &out)
 	}
 }

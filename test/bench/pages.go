@@ -89,6 +89,15 @@ func (p *pager) amount(b []byte) []byte {
 	}
 }
 
+// told returns a day as a pull of today brings it: the same as last time if it
+// has been closed for a while.
+func (p *pager) told(day, today spend.Day, rows int) spend.Statement {
+	if day <= today-houseOpen {
+		p = newPager(uint64(day), 0)
+	}
+	return p.statement(day, rows)
+}
+
 // statement returns a day of about as many charges as rows: models of several
 // projects, as a daemon's ledger holds them.
 func (p *pager) statement(day spend.Day, rows int) spend.Statement {

@@ -47,11 +47,6 @@ func (r *report) atMost(what string, got, want float64, unit string) {
 	r.check(what, got <= want, number(got)+unit, "at most "+number(want)+unit)
 }
 
-// atLeast checks a figure against a target that it must reach.
-func (r *report) atLeast(what string, got, want float64, unit string) {
-	r.check(what, got >= want, number(got)+unit, "at least "+number(want)+unit)
-}
-
 func (r *report) check(what string, met bool, got, want string) {
 	c := check{r.section, what, got, want, met}
 	r.checks = append(r.checks, c)

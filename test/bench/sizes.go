@@ -30,7 +30,7 @@ func fullSizes() sizes {
 		rounds: 5,
 		series: []int{1_000, 10_000, 100_000},
 
-		pullDays: 6 * 31, pullWeight: 40,
+		pullDays: 6 * 31, pullWeight: 12,
 		accounts: 20, accountDays: 300,
 		durablePulls: 40,
 		startBytes:   1 << 30, startRounds: 5,
@@ -43,7 +43,7 @@ func fullSizes() sizes {
 func quickSizes() sizes {
 	s := fullSizes()
 	s.rounds = 3
-	s.pullDays, s.pullWeight = 3*31, 10
+	s.pullDays = 3 * 31
 	s.accounts, s.accountDays = 5, 120
 	s.durablePulls = 10
 	s.startBytes, s.startRounds = 100<<20, 3
