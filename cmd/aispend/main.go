@@ -62,6 +62,7 @@ type command struct {
 	logLevelSet   bool
 	healthURL     string
 	healthTimeout string
+	alertmanager  alertmanagerFlags
 }
 
 // run parses args, runs one command and returns the exit code.
@@ -93,6 +94,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	health := cli.Command("healthcheck", "Exit 0 if a running daemon answers that it is ready; for containers without curl.")
 	health.Flag("url", "What to ask.").Default("http://127.0.0.1:10099/-/ready").StringVar(&c.healthURL)
 	health.Flag("timeout", "How long to wait for the answer.").Default("5s").StringVar(&c.healthTimeout)
+	amConfig := c.alertmanager.register(cli)
 
 	selected, err := cli.Parse(args)
 	if exited >= 0 {
@@ -120,6 +122,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, err = fmt.Fprintln(stdout, version.Print("aispend"))
 	case health.FullCommand():
 		err = c.healthcheck(ctx)
+	case amConfig.FullCommand():
+		err = c.alertmanagerConfig()
 	}
 	return c.fail(err)
 }

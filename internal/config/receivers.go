@@ -160,7 +160,7 @@ func (e *environment) either(name, alias string, read func(string) string) strin
 }
 
 func (e *environment) smarthost(host string) string {
-	if h, p, err := net.SplitHostPort(host); err == nil {
+	if h, p, err := net.SplitHostPort(host); err == nil && !strings.Contains(host, "/") {
 		if e.set("SMTP_PORT") {
 			e.errorf("SMTP_PORT", "is given, and a port in SMTP_HOST too: write it once")
 		}
