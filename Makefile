@@ -6,6 +6,8 @@ BIN           := $(CURDIR)/.bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-v2.15.0
 GOTESTSUM     := $(BIN)/gotestsum-v1.13.0
 PROMTOOL      := $(BIN)/promtool-v0.316.0
+AMTOOL        := $(BIN)/amtool-v0.34.2
+ALERTMANAGER  := $(BIN)/alertmanager-v0.31.1
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION      := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BRANCH        := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
@@ -15,6 +17,8 @@ LDFLAGS       := -s -w -X $(VERSION_PKG).Version=$(VERSION) -X $(VERSION_PKG).Re
 # Rounds of the kill test; CI and people in a hurry keep the default.
 export AISPEND_KILLS ?=
 export AISPEND_PROMTOOL = $(PROMTOOL)
+export AISPEND_AMTOOL = $(AMTOOL)
+export AISPEND_ALERTMANAGER = $(ALERTMANAGER)
 
 .PHONY: all demo build test test-kill lint format bench fuzz clean tools help
 
@@ -29,7 +33,7 @@ demo: build ## run the daemon against simulated providers; needs no key and no n
 build: ## build bin/aispend
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/aispend ./cmd/aispend
 
-test: $(GOTESTSUM) $(PROMTOOL) ## install what the tests need and run all of them with the race detector
+test: $(GOTESTSUM) $(PROMTOOL) $(AMTOOL) $(ALERTMANAGER) ## install what the tests need and run all of them with the race detector
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -timeout 9m ./...
 
 test-kill: ## 200 SIGKILLs at random moments, every sum checked after each
@@ -49,7 +53,7 @@ bench: ## ratios against peers and limits, measured side by side in one run
 fuzz: ## every fuzz target for 20 seconds
 	./scripts/fuzz 20s
 
-tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(PROMTOOL) ## build the pinned tools into .bin
+tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(PROMTOOL) $(AMTOOL) $(ALERTMANAGER) ## build the pinned tools into .bin
 
 clean: ## remove what was built
 	rm -rf bin .bin dist
@@ -67,3 +71,13 @@ $(GOTESTSUM):
 $(PROMTOOL):
 	GOBIN=$(BIN) GOFLAGS= $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 	mv $(BIN)/promtool $@
+
+$(AMTOOL):
+	GOBIN=$(BIN) GOFLAGS= $(GO) install github.com/prometheus/alertmanager/cmd/amtool@v0.34.2
+	mv $(BIN)/amtool $@
+
+# The newest that go installs: later ones need their page built first. amtool above
+# checks what only they know.
+$(ALERTMANAGER):
+	GOBIN=$(BIN) GOFLAGS= $(GO) install github.com/prometheus/alertmanager/cmd/alertmanager@v0.31.1
+	mv $(BIN)/alertmanager $@
