@@ -2,6 +2,8 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/aispend/aispend/internal/ingest"
 	"github.com/aispend/aispend/internal/rollup"
+	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/internal/store/badger"
 	"github.com/aispend/aispend/spend"
 )
 
@@ -87,6 +91,47 @@ func TestLoadBook(t *testing.T) {
 		was, is := resultOf(t, r.book, november), resultOf(t, book, november)
 		if diff := cmp.Diff(was, is, moneyOf); diff != "" {
 			t.Errorf("reloaded book (-was +is):\n%s", diff)
+		}
+	})
+}
+
+// scarred is a real store that has lost the ledger of one source and the record of
+// one pull.
+type scarred struct{ *badger.Store }
+
+func (s scarred) Sources(ctx context.Context) ([]store.SourceRecord, error) {
+	records, err := s.Store.Sources(ctx)
+	return records, errors.Join(err, fmt.Errorf("%w: the ledger of beta is not readable", store.ErrCorrupt))
+}
+
+func (s scarred) Pulls(context.Context, spend.SourceID, time.Time, func(store.Pull) bool) error {
+	return fmt.Errorf("%w: a pull record", store.ErrCorrupt)
+}
+
+// TestDamageStaysWhereItIs: a damaged record or source keeps no other from being
+// loaded, shown and pulled.
+func TestDamageStaysWhereItIs(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		loaded(t, r)
+		r.stop()
+		hurt, book := scarred{r.store}, rollup.NewBook()
+		got, err := ingest.LoadBook(t.Context(), hurt, book)
+		if err != nil || got.Sources != 1 || got.Days != 23+31 || !errors.Is(got.Lost, store.ErrCorrupt) {
+			t.Errorf("loaded %+v, %v", got, err)
+		}
+		runner := ingest.New(ingest.Options{Sources: r.cfgs, Store: hurt, Book: book, Now: r.now})
+		if err := runner.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if st := runner.Statuses()[0]; st.DataThrough.IsZero() || st.CoveredFrom == 0 {
+			t.Errorf("status %+v", st)
+		}
+		if res, _, ok := runner.PullOnce(t.Context(), acme, 0); !ok || res.Outcome() != spend.OK {
+			t.Errorf("pull %+v", res)
+		}
+		rep, err := runner.Recompute(t.Context(), ingest.RecomputeRequest{})
+		if err != nil || len(rep.Problems) != 2 || rep.Changed != 0 {
+			t.Errorf("replay %+v, %v", rep, err)
 		}
 	})
 }

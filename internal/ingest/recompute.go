@@ -65,17 +65,26 @@ func (r *Runner) Recompute(ctx context.Context, req RecomputeRequest) (Recompute
 		return RecomputeReport{}, fmt.Errorf("waiting for another recompute: %w", err)
 	}
 	defer r.replaying.unlock()
-	records, err := r.opts.Store.Sources(ctx)
-	if err != nil {
-		return RecomputeReport{}, fmt.Errorf("listing the sources of the ledger: %w", err)
-	}
 	p := &replay{runner: r, req: req, changes: map[changeKey]Change{}}
 	p.report.DryRun = req.DryRun
+	records, err := r.opts.Store.Sources(ctx)
+	if errors.Is(err, store.ErrCorrupt) {
+		p.report.Problems = append(p.report.Problems, err.Error())
+		err = nil
+	}
+	if err != nil {
+		return p.report, fmt.Errorf("listing the sources of the ledger: %w", err)
+	}
 	for _, rec := range records {
 		if req.Provider != "" && rec.ID.Provider != req.Provider {
 			continue
 		}
-		if err := p.source(ctx, rec.ID, rec.State); err != nil {
+		err := p.source(ctx, rec.ID, rec.State)
+		if errors.Is(err, store.ErrCorrupt) {
+			p.problem(rec.ID, err.Error()) // the others can be replayed all the same
+			continue
+		}
+		if err != nil {
 			return p.report, fmt.Errorf("recomputing %s: %w", rec.ID, err)
 		}
 	}

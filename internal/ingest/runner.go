@@ -42,6 +42,11 @@ func (r *Runner) Prepare(ctx context.Context) error {
 
 func (r *Runner) prepare(ctx context.Context) error {
 	records, err := r.opts.Store.Sources(ctx)
+	if errors.Is(err, store.ErrCorrupt) {
+		// Whoever is lost says so at each of its pulls; the others go on.
+		r.opts.Logger.Error("the ledger of some sources is lost", "err", err)
+		err = nil
+	}
 	if err != nil {
 		return fmt.Errorf("reading where the sources stand: %w", err)
 	}
@@ -106,13 +111,20 @@ type Loaded struct {
 	Sources, Days int
 	// Damaged days are lost; they are not in the book, and the runner reads them again.
 	Damaged map[spend.SourceID][]spend.Day
+	// Lost names the sources whose whole ledger is lost, which are not in the book and
+	// cannot be pulled; nil if there are none. It wraps store.ErrCorrupt.
+	Lost error
 }
 
 // LoadBook fills an empty book with everything the ledger holds and publishes it
-// once. After an error the book holds only part of the ledger.
+// once. Damage is told in Loaded and is no error. After an error the book holds
+// only part of the ledger.
 func LoadBook(ctx context.Context, s store.Ledger, book *rollup.Book) (Loaded, error) {
 	l := Loaded{Damaged: map[spend.SourceID][]spend.Day{}}
 	records, err := s.Sources(ctx)
+	if errors.Is(err, store.ErrCorrupt) {
+		l.Lost, err = err, nil
+	}
 	if err != nil {
 		return l, fmt.Errorf("listing the sources of the ledger: %w", err)
 	}

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -91,6 +92,11 @@ func (s *source) prepare(ctx context.Context, st store.State) error {
 		}
 		return p.Verdict != store.Applied
 	})
+	if errors.Is(err, store.ErrCorrupt) {
+		// They only say what the status was before the start.
+		s.log.Error("the newest pulls cannot be read", "err", err)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("reading the newest pulls of %s: %w", s.id, err)
 	}

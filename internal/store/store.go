@@ -40,7 +40,8 @@ type Store interface {
 
 // Ledger holds the current statement of every source and day, and each source's state.
 type Ledger interface {
-	// Sources lists the sources the ledger knows, with their states, sorted.
+	// Sources lists the sources the ledger knows, with their states, sorted. If the
+	// ledger of some is lost, it lists the others beside an error that wraps ErrCorrupt.
 	Sources(ctx context.Context) ([]SourceRecord, error)
 	// Statements calls fn with every current statement of one source, ascending by
 	// day; fn may keep the statement. A damaged day is reported through Damaged of
