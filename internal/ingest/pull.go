@@ -205,8 +205,16 @@ func (t *tour) page(ctx context.Context, dec providers.Decoder, p spend.Page) er
 
 // noteSkew compares the provider's clock with ours; Date has whole seconds.
 func (t *tour) noteSkew(p spend.Page) {
-	if d, err := http.ParseTime(p.Header["Date"]); err == nil && !p.FetchedAt.IsZero() {
-		t.skewed, t.skew = true, d.Sub(p.FetchedAt)
+	d, err := http.ParseTime(p.Header["Date"])
+	if err != nil || p.FetchedAt.IsZero() {
+		t.compared(noDate)
+		return
+	}
+	t.skewed, t.skew = true, d.Sub(p.FetchedAt)
+	if t.skew.Abs() > maxSkew {
+		t.compared(disagrees)
+	} else {
+		t.compared(agrees)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/aispend/aispend/internal/ingest"
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
 )
@@ -508,12 +509,58 @@ func TestClockSkew(t *testing.T) {
 					t.Errorf("skew %s, want %s", r.seen.ahead(), tt.ahead)
 				}
 				r.wantTotal(november, tt.total)
+				if got := r.runner.ClockTrusted(); got != (tt.want == spend.OK) {
+					t.Errorf("clock trusted: %t", got)
+				}
 				if st := r.status(); tt.want == spend.Schema && !strings.Contains(st.LastError, "clock") {
 					t.Errorf("error %q does not say what to check", st.LastError)
 				}
 			})
 		})
 	}
+}
+
+// TestClockTrusted: expiry waits for a provider that knows what day it is.
+func TestClockTrusted(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		if !ingest.New(ingest.Options{}).ClockTrusted() {
+			t.Error("who pulls nothing waits for ever")
+		}
+		first, second := r.add(acme), r.add(spend.SourceID{Provider: "openai", Account: "beta", Source: "openai/costs"})
+		dated := func(s *script, ahead time.Duration) {
+			s.set(func(s *script) {
+				s.mangle = func(p *spend.Page) {
+					p.Header["Date"] = p.FetchedAt.Add(ahead).UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
+				}
+			})
+		}
+		for _, s := range []*script{first, second} {
+			s.before = func(context.Context, walk, int) error { return refuse(spend.Network) }
+		}
+		r.start()
+		time.Sleep(minute)
+		if r.runner.ClockTrusted() {
+			t.Error("trusted without an answer")
+		}
+		for _, s := range []*script{first, second} {
+			s.set(func(s *script) { s.before = nil })
+		}
+		time.Sleep(quarter)
+		if !r.runner.ClockTrusted() {
+			t.Error("answers without a date are held against the clock")
+		}
+		dated(first, 48*hour)
+		dated(second, 48*hour)
+		time.Sleep(quarter)
+		if r.runner.ClockTrusted() {
+			t.Error("trusted although everybody says it is the day after tomorrow")
+		}
+		dated(second, 0)
+		time.Sleep(2 * quarter)
+		if !r.runner.ClockTrusted() {
+			t.Error("one stale cache is believed more than a provider")
+		}
+	})
 }
 
 // TestGracefulStop: a pull that a shutdown cuts off is put away as failed and

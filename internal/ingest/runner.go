@@ -91,6 +91,27 @@ func (r *Runner) Statuses() []spend.SourceStatus {
 	return out
 }
 
+// ClockTrusted reports whether this machine's clock is good enough to drop data that
+// has expired by it: a clock that jumps ahead by a month would take a month of pages
+// along. It takes one provider whose newest answer since the start was less than
+// a day off; answers without a Date, and a Runner that pulls nothing, say nothing
+// against it.
+func (r *Runner) ClockTrusted() bool {
+	best, enabled := noAnswer, false
+	for _, s := range r.sources {
+		if !s.cfg.Enabled {
+			continue
+		}
+		enabled = true
+		e := s.evidence()
+		if e == agrees {
+			return true
+		}
+		best = max(best, e)
+	}
+	return !enabled || best == noDate
+}
+
 // kick makes the current window of a source due now; it reports whether the
 // source is configured and enabled.
 func (r *Runner) kick(id spend.SourceID) bool {

@@ -36,6 +36,7 @@ type source struct {
 	mu     sync.Mutex
 	state  store.State
 	status spend.SourceStatus
+	clock  evidence
 
 	// The rest belongs to the goroutine of the loop.
 	failedAt time.Time // start of the newest pull, if it failed or was cut off
@@ -163,6 +164,31 @@ func (s *source) paged() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status.PagesPulled++
+}
+
+// evidence is what the newest answers say about this machine's clock.
+type evidence int
+
+const (
+	noAnswer  evidence = iota // nobody has answered since the start
+	noDate                    // answers come without a time
+	agrees                    // within maxSkew
+	disagrees                 // beyond
+)
+
+// compared notes how the clock of the newest answer compares with ours.
+func (s *source) compared(e evidence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e != noDate || s.clock == noAnswer {
+		s.clock = e
+	}
+}
+
+func (s *source) evidence() evidence {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.clock
 }
 
 // stopped ends the running state of a pull without judging it.
