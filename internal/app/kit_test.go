@@ -58,7 +58,13 @@ type site struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, dir: t.TempDir(), world: simulator.New(simulator.Options{Seed: 5, Tiny: true})}
+	return newSiteAt(t, nil)
+}
+
+// newSiteAt is newSite with a clock for the world; nil is the real one.
+func newSiteAt(t *testing.T, now func() time.Time) *site {
+	t.Helper()
+	s := &site{t: t, dir: t.TempDir(), world: simulator.New(simulator.Options{Seed: 5, Tiny: true, Now: now})}
 	servers, err := s.world.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
