@@ -1,0 +1,205 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aispend/aispend/providers/simulator"
+	"github.com/aispend/aispend/spend"
+)
+
+// runawayModel is the model that starts to cost too much.
+const runawayModel = "gpt-6-astray"
+
+// company is a simulated company whose spend of today is what a test says.
+type company struct {
+	*simulator.World
+
+	servers *simulator.Servers
+	mu      sync.Mutex
+	runaway string
+}
+
+// newCompany starts the providers. Everything but the runaway model stands still,
+// also over a midnight, so that limits can be set around a known sum.
+func newCompany(t *testing.T, now func() time.Time) *company {
+	t.Helper()
+	c := &company{runaway: "1.25", World: simulator.New(simulator.Options{
+		Seed: 11, Tiny: true, Plain: true, NoRunaway: true, NoRestatement: true, Now: now,
+	})}
+	var err error
+	if c.servers, err = c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.servers.Close() })
+	today := spend.DayOf(c.Now())
+	project := c.Projects(simulator.OpenAI)[0]
+	c.Revise(simulator.OpenAI, today, func([]simulator.Row) []simulator.Row {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return []simulator.Row{{Model: runawayModel, Project: project, Item: runawayModel + ", output", Literal: c.runaway}}
+	})
+	none := func([]simulator.Row) []simulator.Row { return nil }
+	c.Revise(simulator.OpenAI, today+1, none)
+	c.Revise(simulator.Anthropic, today, none)
+	c.Revise(simulator.Anthropic, today+1, none)
+	return c
+}
+
+// spends sets what the runaway model has cost today, as the page spells it.
+func (c *company) spends(literal string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.runaway = literal
+}
+
+// month is the exact cost of the month so far at OpenAI.
+func (c *company) month() spend.Money {
+	today := spend.DayOf(c.Now())
+	return c.Total(simulator.OpenAI, spend.Window{From: today.MonthStart(), To: today + 1}, c.Now())
+}
+
+// site is a configuration and a store of aispend.
+type site struct {
+	t    *testing.T
+	dir  string
+	caps []capLimits
+}
+
+// capLimits is a cap of the configuration, in USD.
+type capLimits struct{ scope, period, soft, hard string }
+
+func (s *site) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// configure writes aispend.yml and the secrets beside it.
+func (s *site) configure(c *company, alertmanagerURL, staleness string) {
+	s.t.Helper()
+	s.write("openai.key", c.Key(simulator.OpenAI))
+	s.write("anthropic.key", c.Key(simulator.Anthropic))
+	s.write("admin.token", adminToken)
+	text := fmt.Sprintf(`
+ingest: {interval: 1s, timeout: 30s}
+web: {admin_token_file: admin.token}
+providers:
+  - {type: openai, account: acme, api_key_file: openai.key, base_url: %q, max_staleness: %s}
+  - {type: anthropic, account: acme, api_key_file: anthropic.key, base_url: %q}
+alertmanager: {urls: [%q]}
+links: {external_url: "https://aispend.example.com", dashboard_url: "https://grafana.example.com/d/aispend-caps"}
+caps:
+`, c.servers.OpenAI, staleness, c.servers.Anthropic, alertmanagerURL)
+	for _, l := range s.caps {
+		text += fmt.Sprintf("  - {scope: %s, period: %s, soft_usd: %s, hard_usd: %s}\n", l.scope, l.period, l.soft, l.hard)
+	}
+	s.write("aispend.yml", text)
+}
+
+// daemon is a running aispend.
+type daemon struct {
+	process
+
+	site *site
+}
+
+// capReply is one cap of GET /caps.
+type capReply struct {
+	Scope  string      `json:"scope"`
+	Period string      `json:"period"`
+	Spend  spend.Money `json:"spend_usd"`
+	Limits struct {
+		Soft spend.Money `json:"soft"`
+		Hard spend.Money `json:"hard"`
+	} `json:"limits"`
+	Percent struct {
+		Soft json.Number `json:"soft"`
+		Hard json.Number `json:"hard"`
+	} `json:"percent"`
+	Reached     string    `json:"level_reached"`
+	DataThrough time.Time `json:"data_through"`
+	TopModels   []struct {
+		Model string      `json:"model"`
+		Spend spend.Money `json:"spend_usd"`
+	} `json:"top_models"`
+}
+
+// cap returns how a cap stands.
+func (d *daemon) cap(scope string) capReply {
+	d.t.Helper()
+	var reply struct {
+		Caps []capReply `json:"caps"`
+	}
+	if err := getJSON(d.t, d.url+"/caps", &reply); err != nil {
+		d.t.Fatal(err)
+	}
+	for _, c := range reply.Caps {
+		if c.Scope == scope {
+			return c
+		}
+	}
+	d.t.Fatalf("no cap of %s: %+v", scope, reply)
+	return capReply{}
+}
+
+// spent returns the cost of a provider over the current month as /spend tells it.
+func (d *daemon) spent(provider string, month spend.Window) spend.Money {
+	d.t.Helper()
+	var reply struct {
+		Totals struct {
+			Cost spend.Money `json:"cost_usd"`
+		} `json:"totals"`
+	}
+	url := fmt.Sprintf("%s/spend?provider=%s&groupBy=model&from=%s&to=%s", d.url, provider, month.From, month.To-1)
+	if err := getJSON(d.t, url, &reply); err != nil {
+		d.t.Fatal(err)
+	}
+	return reply.Totals.Cost
+}
+
+// knows waits until the ledger has exactly this cost.
+func (d *daemon) knows(want spend.Money) {
+	d.t.Helper()
+	eventually(d.t, time.Minute, "the ledger knows "+want.String(), func() bool {
+		return d.cap("openai").Spend.Equal(want)
+	})
+}
+
+// loaded waits until the history is in the ledger.
+func (d *daemon) loaded() {
+	d.t.Helper()
+	eventually(d.t, 2*time.Minute, "the history is loaded", func() bool {
+		var st struct {
+			History struct {
+				Done bool `json:"done"`
+			} `json:"history"`
+		}
+		return getJSON(d.t, d.url+"/status", &st) == nil && st.History.Done
+	})
+}
+
+// post makes a request of an administrator.
+func (d *daemon) post(path string) (int, string) {
+	d.t.Helper()
+	status, body, err := request(d.t, http.MethodPost, d.url+path, adminToken)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return status, string(body)
+}
+
+// cents is an amount as people read it.
+func cents(m spend.Money) string {
+	text := m.QuoRound(1, 2).String()
+	whole, rest, _ := strings.Cut(text, ".")
+	return whole + "." + (rest + "00")[:2]
+}

@@ -1,0 +1,58 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+)
+
+const adminToken = "admin-token-of-the-e2e-tests"
+
+// request makes one request; a token goes along if there is one.
+func request(t *testing.T, method, url, token string) (status int, body []byte, err error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
+}
+
+// getJSON decodes the answer to a GET.
+func getJSON(t *testing.T, url string, into any) error {
+	t.Helper()
+	status, body, err := request(t, http.MethodGet, url, adminToken)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		return fmt.Errorf("GET %s: %d %s", url, status, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("GET %s: %w: %s", url, err, body)
+	}
+	return nil
+}
+
+// eventually polls until ok, and fails the test when that takes too long. The
+// limits are generous: they bound a hanging test and measure nothing.
+func eventually(t *testing.T, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !ok(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain until %s", limit, what)
+		}
+	}
+}

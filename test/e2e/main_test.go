@@ -1,0 +1,59 @@
+// Package e2e_test runs the whole way of an alert with the real programs: the
+// aispend binary on simulated providers, Prometheus with the shipped rules,
+// Alertmanager with the shipped configuration and templates, and sinks that take
+// what Slack, a mail server and a hard-cap hook would get.
+//
+// AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER name the two binaries (make test
+// builds and names them); without them the tests are skipped.
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// tools are the programs of a run; empty paths mean that the tests are skipped.
+type tools struct{ aispend, prometheus, alertmanager string }
+
+// programs is set once by TestMain.
+var programs tools
+
+func TestMain(m *testing.M) {
+	if os.Getenv(clockFileVariable) != "" {
+		os.Exit(shiftedDaemon())
+	}
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	t := tools{prometheus: os.Getenv("AISPEND_PROMETHEUS"), alertmanager: os.Getenv("AISPEND_ALERTMANAGER")}
+	if t.prometheus == "" || t.alertmanager == "" {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "aispend-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	t.aispend = filepath.Join(dir, "aispend")
+	build := exec.Command("go", "build", "-o", t.aispend, "../../cmd/aispend")
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "building aispend:", err)
+		return 1
+	}
+	programs = t
+	return m.Run()
+}
+
+// needTools skips a test that cannot run without the real programs.
+func needTools(t *testing.T) {
+	t.Helper()
+	if programs.aispend == "" {
+		t.Skip("set AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER, or run make test, which builds them")
+	}
+}

@@ -1,0 +1,124 @@
+package e2e_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aispend/aispend/providers/simulator"
+	"github.com/aispend/aispend/spend"
+)
+
+const (
+	softAlert = "AISpendCapReached/openai/month/soft"
+	hardAlert = "AISpendCapReached/openai/month/hard"
+)
+
+// TestRunaway is the story of an incident: a model passes the soft cap, then the
+// hard cap. People are told once each, in figures that agree with the ledger to the
+// cent; then everything is killed once, and nobody is told that it is over.
+func TestRunaway(t *testing.T) {
+	t.Parallel()
+	s := newStack(t, stackOptions{})
+	if got := s.prom.keys("firing"); fmt.Sprint(got) != "[AISpendWatchdog]" {
+		t.Fatalf("firing before anything happened: %v", got)
+	}
+
+	s.company.spends("63.2417")
+	soft := s.reach(softAlert, "soft")
+	s.wantDelivered(soft, "soft")
+	if len(s.slackAbout("hard")) > 0 || len(s.hook.all()) > 0 {
+		t.Errorf("a hard cap is told of at %s", s.company.month())
+	}
+
+	s.company.spends("221.987654321")
+	hard := s.reach(hardAlert, "hard")
+	s.wantDelivered(hard, "hard")
+	s.wantHook()
+	if !s.slackAbout("soft")[0].At.Before(s.slackAbout("hard")[0].At) {
+		t.Error("the soft cap was told of after the hard cap")
+	}
+	s.wantInhibited()
+	s.wantOutagesUnnoticed()
+	s.prom.checkRules()
+	s.checkDelivery()
+}
+
+// reach waits until the ledger knows what the company spent and the rules fire, and
+// returns the cap as GET /caps tells it.
+func (s *stack) reach(alert, level string) capReply {
+	s.t.Helper()
+	d, want := s.daemons[0], s.company.month()
+	d.knows(want)
+	s.prom.firing(alert)
+	c := d.cap("openai")
+	today := spend.DayOf(s.company.Now())
+	if got := d.spent(simulator.OpenAI, spend.Window{From: today.MonthStart(), To: today + 1}); !got.Equal(want) {
+		s.t.Errorf("/spend says %s, the provider's bill is %s", got, want)
+	}
+	if !c.Spend.Equal(want) || c.Reached != level {
+		s.t.Errorf("/caps says %s, level %q; the provider's bill is %s, level %q", c.Spend, c.Reached, want, level)
+	}
+	if got := s.prom.value(`max(aispend_cap_spend_usd{scope="openai"})`); math.Abs(got-want.Float64()) > 1e-9 {
+		s.t.Errorf("Prometheus has %v, the provider's bill is %s", got, want)
+	}
+	return c
+}
+
+// wantDelivered waits for Slack and mail and reads them as a person would.
+func (s *stack) wantDelivered(c capReply, level string) {
+	s.t.Helper()
+	eventually(s.t, 90*time.Second, level+" is told of in Slack and by mail", func() bool {
+		return len(s.slackAbout(level)) > 0 && len(s.mailAbout(level)) > 0
+	})
+	limit, percent := c.Limits.Soft, c.Percent.Soft
+	if level == "hard" {
+		limit, percent = c.Limits.Hard, c.Percent.Hard
+	}
+	whole, tenth, _ := strings.Cut(percent.String(), ".")
+	want := []string{
+		"openai", level, cents(c.Spend), cents(limit), whole + "." + (tenth + "0")[:1] + "%", "month",
+		runawayModel, cents(c.TopModels[0].Spend), c.DataThrough.UTC().Format("2 Jan 2006 15:"),
+		"docs/runbooks/AISpendCapReached.md", "https://grafana.example.com/d/aispend-caps",
+	}
+	message, mail := s.slackAbout(level)[0], s.mailAbout(level)[0]
+	for what, text := range map[string]string{
+		"Slack message": message.words(), "mail's text": mail.Subject + "\n" + mail.Text,
+		"mail's HTML": mail.Subject + "\n" + mail.HTML,
+	} {
+		for _, w := range want {
+			if !strings.Contains(text, w) {
+				s.t.Errorf("the %s of level %s does not say %q:\n%s", what, level, w, text)
+			}
+		}
+	}
+}
+
+// wantHook waits for the call of the hard-cap hook and requires its labels.
+func (s *stack) wantHook() {
+	s.t.Helper()
+	eventually(s.t, time.Minute, "the hook is called", func() bool { return len(s.hook.all()) > 0 })
+	for _, call := range s.hook.all() {
+		if got := call.Header.Get("Authorization"); got != "Bearer "+hookToken {
+			s.t.Errorf("the hook was called with authorization %q", got)
+		}
+		for _, a := range call.Alerts {
+			if a.Status != "firing" || a.Labels["level"] != "hard" || a.Labels["scope"] != "openai" ||
+				a.Labels["period"] != "month" || a.Labels["test"] != "" {
+				s.t.Errorf("the hook was called with %v", a)
+			}
+		}
+	}
+}
+
+// wantInhibited requires that the soft cap still fires and says nothing any more.
+func (s *stack) wantInhibited() {
+	s.t.Helper()
+	s.prom.firing(softAlert)
+	eventually(s.t, time.Minute, "hard inhibits soft", func() bool {
+		a, ok := s.am.alert("AISpendCapReached", "soft")
+		return ok && len(a.Status.InhibitedBy) == 1
+	})
+}
