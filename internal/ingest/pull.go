@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -244,7 +245,15 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 	}
 	next := withoutHold(advance(st, t.step.Window, t.start), t.step.Kind, spend.DayOf(t.start))
 	next.DataThrough = dataThrough(st.DataThrough, t.step.Window, t.start, result.Statements)
-	return t.apply(ctx, next, prev, got, result.Notices)
+	notices := result.Notices
+	if n := missingTail(t.step.Window, t.start, result.Statements); n > 0 {
+		notices = maps.Clone(notices)
+		if notices == nil {
+			notices = map[string]int{}
+		}
+		notices[noticeTail] = n
+	}
+	return t.apply(ctx, next, prev, got, notices)
 }
 
 // holdBack ends the pull without believing it.

@@ -120,6 +120,20 @@ func dataThrough(was time.Time, w spend.Window, start time.Time, got []spend.Sta
 	return (newest + 1).Time()
 }
 
+// noticeTail counts closed days at the end of a window that no bucket came for.
+const noticeTail = "closed_days_missing_at_the_end"
+
+// missingTail is how many days of w had ended when the walk started and lie behind
+// the newest bucket. Both vendors give a quiet day an empty bucket, so this is what
+// a walk looks like whose last page said too early that it was the last.
+func missingTail(w spend.Window, start time.Time, got []spend.Statement) int {
+	reached := w.From
+	if len(got) > 0 {
+		reached = got[len(got)-1].Day + 1
+	}
+	return max(0, int(min(w.To, spend.DayOf(start))-reached))
+}
+
 // revisions compares the days that had ended when the walk started with what was
 // said about them before. A day counts as closed only if the earlier statement
 // was read after its end: until then a growing total is spending, not revision.

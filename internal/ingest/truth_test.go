@@ -159,6 +159,30 @@ func TestSuspicious(t *testing.T) {
 	}
 }
 
+func TestMissingTail(t *testing.T) {
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	d := func(day int) spend.Day { return spend.Date(2026, 11, day) }
+	upTo := func(day int) []spend.Statement { return []spend.Statement{{Day: d(1)}, {Day: d(day)}} }
+	for _, tt := range []struct {
+		name string
+		w    spend.Window
+		got  []spend.Statement
+		want int
+	}{
+		{"today is there", spend.Window{From: d(1), To: d(24)}, upTo(23), 0},
+		{"today may be missing", spend.Window{From: d(1), To: d(24)}, upTo(22), 0},
+		{"yesterday may not", spend.Window{From: d(1), To: d(24)}, upTo(21), 1},
+		{"a month of history", spend.Window{From: d(1), To: d(11)}, upTo(10), 0},
+		{"a month cut short", spend.Window{From: d(1), To: d(11)}, upTo(7), 3},
+		{"nothing at all", spend.Window{From: d(1), To: d(11)}, nil, 10},
+		{"nothing but today was asked for", spend.Window{From: d(23), To: d(24)}, nil, 0},
+	} {
+		if got := missingTail(tt.w, noon, tt.got); got != tt.want {
+			t.Errorf("%s: %d days, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestHoldsAreCopied(t *testing.T) {
 	before := store.State{Holds: map[string]store.Hold{KindCurrent: {Count: 1}}}
 	after := withHold(before, KindPreviousMonth, store.Hold{Count: 2})
