@@ -37,7 +37,7 @@ func help() map[spend.Outcome]string {
 		spend.Permission:  "use an organisation admin key; workspace keys and individual accounts have no access",
 		spend.NotFound:    "check base_url",
 		spend.RateLimited: "nothing to do unless it stays: then raise interval",
-		spend.TooLarge:    "the window is read again with fewer days per page",
+		spend.TooLarge:    "fewer days per page are tried next, down to one",
 	}
 }
 

@@ -31,7 +31,7 @@ func help() map[spend.Outcome]string {
 		spend.Permission:  "use an organisation admin key with the scope api.usage.read; a project key is refused",
 		spend.NotFound:    "check base_url and organization",
 		spend.RateLimited: "nothing to do unless it stays: then raise interval, or look at the quota",
-		spend.TooLarge:    "the window is read again with fewer days per page",
+		spend.TooLarge:    "fewer days per page are tried next, down to one; if a single day is too large, split the block by project_ids",
 	}
 }
 

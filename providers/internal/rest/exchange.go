@@ -102,8 +102,10 @@ func (c *Client) read(ctx context.Context, resp *http.Response, room int64, key 
 	case err != nil:
 		return c.bodyFailure(ctx, err)
 	case over:
-		return failed(spend.TooLarge, false, "the answer is larger than %d MiB (%s)", limit>>20,
-			"one page, or what is left of the limit of a whole walk")
+		if limit < c.limits.PageBytes {
+			return failed(spend.TooLarge, false, "all pages together are larger than %d MiB", c.limits.WalkBytes>>20)
+		}
+		return failed(spend.TooLarge, false, "the page is larger than %d MiB", limit>>20)
 	default:
 		a.whole = true
 		a.err = requireJSON(resp.Header)

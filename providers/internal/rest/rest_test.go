@@ -339,7 +339,8 @@ func TestSizeLimits(t *testing.T) {
 		} {
 			c := client(t, "https://api.example.com", roundTrip(status(200, page(n, ""))), small)
 			pages, err := walk(t.Context(), c)
-			if o := spend.OutcomeOf(err, ""); o != want || (len(pages) == 1) != (want == spend.Pagination) {
+			if o := spend.OutcomeOf(err, ""); o != want || (len(pages) == 1) != (want == spend.Pagination) ||
+				want == spend.TooLarge && !strings.Contains(err.Error(), "the page is larger") {
 				t.Errorf("%d bytes: %v (%s), %d pages; want %s", n, err, o, len(pages), want)
 			}
 		}
@@ -350,7 +351,8 @@ func TestSizeLimits(t *testing.T) {
 			n++
 			return reply(r, 200, page(90, strconv.Itoa(n))), nil
 		}), small)
-		if _, err := walk(t.Context(), c); spend.OutcomeOf(err, "") != spend.TooLarge || n != 3 {
+		_, err := walk(t.Context(), c)
+		if spend.OutcomeOf(err, "") != spend.TooLarge || n != 3 || !strings.Contains(err.Error(), "all pages together") {
 			t.Errorf("%v after %d pages, want too_large after 3", err, n)
 		}
 	})
