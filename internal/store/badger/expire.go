@@ -54,10 +54,8 @@ func (s *Store) oldPrefixes(now time.Time) [][]byte {
 	defer txn.Discard()
 	var prefixes [][]byte
 	for space, cutoff := range map[byte]spend.Day{spaceRaw: s.rawCutoff(now), spaceDay: s.historyCutoff(now)} {
-		for _, day := range s.daysIn(txn, space) {
-			if day < cutoff {
-				prefixes = append(prefixes, prefixDay(space, day))
-			}
+		for _, day := range s.daysBefore(txn, space, cutoff) {
+			prefixes = append(prefixes, prefixDay(space, day))
 		}
 	}
 	return prefixes

@@ -59,9 +59,10 @@ const (
 )
 
 const (
-	lenDayKey  = 1 + 4 + 4 + 1 + 2
-	lenBodyKey = 1 + 4 + 1 + 32 + 2
-	lenPageKey = 1 + 4 + 1 + 16 + 4
+	lenDayPrefix = 1 + 4
+	lenDayKey    = lenDayPrefix + 4 + 1 + 2
+	lenBodyKey   = lenDayPrefix + 1 + 32 + 2
+	lenPageKey   = lenDayPrefix + 1 + 16 + 4
 )
 
 func keyIdentity() []byte { return []byte{spaceMeta, metaIdentity} }

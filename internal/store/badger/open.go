@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -304,10 +305,23 @@ func (s *Store) adoptHead(link *sourceLink, best *head, errs []error) {
 	s.heads[link.Num] = best
 }
 
-// loadDays reads the counters of every fetch day, jumping from day to day.
+// loadDays reads the counters of every fetch day, jumping from one to the next. It
+// looks at as few places as it can: each of them maps 64 KiB of every table that
+// may hold it, and what is mapped counts as memory of this process.
 func (s *Store) loadDays(txn *badger.Txn) error {
-	for _, day := range s.daysIn(txn, spaceRaw) {
-		c, err := s.readCounters(txn, day)
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{spaceRaw}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); {
+		k := it.Item().Key()
+		if len(k) <= lenDayPrefix {
+			it.Next()
+			continue
+		}
+		day := dayAt(k[1:])
+		if k[lenDayPrefix] < rawCounters {
+			it.Seek(keyCounters(day))
+		}
+		c, err := s.countersAt(it, day)
 		if err != nil {
 			s.corrupt.Store(true)
 			s.opt.Logger.Error("counters of a fetch day are damaged and are counted anew",
@@ -317,8 +331,33 @@ func (s *Store) loadDays(txn *badger.Txn) error {
 			}
 		}
 		s.days[day] = c
+		if day == math.MaxInt32 {
+			return nil
+		}
+		// There were pulls on the next day as a rule, and then its counters are there.
+		if it.Seek(keyCounters(day + 1)); !it.ValidForPrefix(prefixDay(spaceRaw, day+1)) {
+			it.Seek(prefixDay(spaceRaw, day+1))
+		}
 	}
 	return nil
+}
+
+// countersAt reads the counters of a day with an iterator that stands at the first
+// key from theirs on.
+func (s *Store) countersAt(it *badger.Iterator, day spend.Day) (c dayCounters, err error) {
+	key := keyCounters(day)
+	if !it.Valid() || !bytes.Equal(it.Item().Key(), key) {
+		return c, errMissing
+	}
+	err = it.Item().Value(func(v []byte) error {
+		b, err := s.sealer.unseal(key, kindCounters, v)
+		if err != nil {
+			return err
+		}
+		c, err = decodeCounters(b)
+		return err
+	})
+	return c, err
 }
 
 func (s *Store) readCounters(txn *badger.Txn, day spend.Day) (c dayCounters, err error) {
@@ -326,6 +365,10 @@ func (s *Store) readCounters(txn *badger.Txn, day spend.Day) (c dayCounters, err
 	if err != nil {
 		return c, err
 	}
+	return decodeCounters(b)
+}
+
+func decodeCounters(b []byte) (c dayCounters, err error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return c, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
@@ -351,22 +394,23 @@ func (s *Store) recount(txn *badger.Txn, day spend.Day) (dayCounters, error) {
 	return c, nil
 }
 
-// daysIn lists the days that have any key in a day-first space, ascending.
-func (s *Store) daysIn(txn *badger.Txn, space byte) []spend.Day {
+// daysBefore lists the days before cutoff that have any key in a day-first space,
+// ascending.
+func (s *Store) daysBefore(txn *badger.Txn, space byte, cutoff spend.Day) []spend.Day {
 	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{space}})
 	defer it.Close()
 	var days []spend.Day
 	for it.Rewind(); it.Valid(); {
 		k := it.Item().Key()
-		if len(k) < 5 {
+		if len(k) < lenDayPrefix {
 			it.Next()
 			continue
 		}
 		day := dayAt(k[1:])
-		days = append(days, day)
-		if day == math.MaxInt32 {
+		if day >= cutoff {
 			break
 		}
+		days = append(days, day)
 		it.Seek(prefixDay(space, day+1))
 	}
 	return days

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/oklog/ulid/v2"
 
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
@@ -363,6 +364,39 @@ func TestDamagedCountersAreCountedAnew(t *testing.T) {
 	}
 	p.apply(woundSource, 1)
 	p.must(p.Verify(context.Background()))
+}
+
+// Days are found by their counters, jumping from one to the next; one that has lost
+// them is found all the same, wherever it lies and whatever it still has.
+func TestDaysWithoutCountersAreFound(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	for back, key := range map[spend.Day][]byte{
+		3:  keyPull(woundDay-3, ulid.ULID{1}, 1),
+		4:  keyPage(woundDay-4, ulid.ULID{1}, 0),
+		6:  keyBody(woundDay-6, [32]byte{1}, 0),
+		7:  keyBody(woundDay-7, [32]byte{1}, 0),
+		20: keyPage(woundDay-20, ulid.ULID{1}, 0),
+	} {
+		p.set(key, p.sealer.seal(key, key[lenDayPrefix], []byte("{}")))
+		if back == 6 { // lies between two that have none
+			p.set(keyCounters(woundDay-5), p.sealer.seal(keyCounters(woundDay-5), kindCounters, []byte("{}")))
+		}
+	}
+	p.reopen()
+	want := []spend.Day{20, 7, 6, 5, 4, 3, 0}
+	for _, back := range want {
+		if _, ok := p.days[woundDay-back]; !ok {
+			t.Errorf("the day %d days ago is not known", back)
+		}
+	}
+	if st := p.Stats(); len(p.days) != len(want) || st.RawPages["openai"] != 12 || !st.Corrupt {
+		t.Errorf("%d days, want %d: %+v", len(p.days), len(want), st)
+	}
+	p.must(p.Expire(context.Background(), woundNow.AddDate(0, 0, 80)))
+	if _, ok := p.days[woundDay-20]; ok || len(p.days) != len(want)-1 {
+		t.Errorf("%d days after the oldest has expired", len(p.days))
+	}
 }
 
 // A commit that Badger refuses is the last one tried: what it holds in memory
