@@ -48,6 +48,7 @@ type pageData struct {
 	Rows     []pageRow
 	Total    amount
 	Apart    []pageApart
+	Caps     []pageCap
 	Sources  []pageSource
 }
 
@@ -162,6 +163,13 @@ func (s *Server) pageData() (*pageData, error) {
 	}
 	for _, u := range res.Unconverted {
 		d.Apart = append(d.Apart, pageApart{u.Source, u.Account, u.Currency, newAmount(u.Cost)})
+	}
+	judged, err := s.deps.Caps()
+	if err != nil {
+		return nil, fmt.Errorf("judging the caps: %w", err)
+	}
+	for _, st := range judged {
+		d.Caps = append(d.Caps, newPageCap(st))
 	}
 	for _, st := range statuses {
 		if st.Enabled {
