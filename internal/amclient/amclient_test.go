@@ -87,8 +87,9 @@ func TestPostTestReachesEveryMember(t *testing.T) {
 		if got[0].GeneratorURL != "https://spend.example/status" || got[0].Annotations["runbook_url"] != "https://docs.example/test" {
 			t.Errorf("links: %+v", got[0])
 		}
-		if _, empty := got[0].Annotations["dashboard_url"]; empty || got[0].Annotations["summary"] == "" ||
-			!strings.Contains(got[0].Annotations["description"], "never calls a hard-cap hook") {
+		if _, empty := got[0].Annotations["dashboard_url"]; empty || !strings.HasPrefix(got[0].Annotations["summary"], "TEST: hard cap") ||
+			!strings.Contains(got[0].Annotations["description"], "\nHard limit: 100.00 USD") ||
+			!strings.Contains(got[0].Annotations["description"], "\nData reaches to 23 Nov 2026 12:00 UTC") {
 			t.Errorf("annotations: %q", got[0].Annotations)
 		}
 		if am.agents[0] != "aispend/test" {

@@ -2,12 +2,19 @@ package amclient
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/go-openapi/strfmt"
 	"github.com/prometheus/alertmanager/api/v2/client/alert"
 	"github.com/prometheus/alertmanager/api/v2/client/general"
 	"github.com/prometheus/alertmanager/api/v2/models"
+)
+
+// The levels of a test alert.
+const (
+	levelSoft = "soft"
+	levelHard = "hard"
 )
 
 // AlertTest is the name of the test alert; no rule makes an alert of this name.
@@ -23,7 +30,7 @@ const testIDLayout = "20060102T150405.000Z"
 
 // Test is the alert to post.
 type Test struct {
-	// Level is soft or hard.
+	// Level is soft or hard; anything else is soft.
 	Level string
 	// Links are shown with it; each may be empty.
 	GeneratorURL, RunbookURL, DashboardURL string
@@ -62,6 +69,9 @@ func (p Posted) Accepted() int {
 // real ones, and returns what each of them said. It takes at most five seconds.
 // It carries test="true", which keeps it from every hard-cap hook.
 func (c *Client) PostTest(ctx context.Context, t Test) Posted {
+	if t.Level != levelHard {
+		t.Level = levelSoft
+	}
 	now := c.now().UTC().Truncate(time.Millisecond)
 	p := Posted{
 		Labels: testLabels(t.Level, now), StartsAt: now, EndsAt: now.Add(testLength),
@@ -69,7 +79,7 @@ func (c *Client) PostTest(ctx context.Context, t Test) Posted {
 	}
 	post := &models.PostableAlert{
 		Alert:       models.Alert{Labels: p.Labels, GeneratorURL: strfmt.URI(t.GeneratorURL)},
-		Annotations: testAnnotations(t),
+		Annotations: testAnnotations(t, now),
 		// An alert with an end and no start would start at its end, in the future.
 		StartsAt: strfmt.DateTime(p.StartsAt), EndsAt: strfmt.DateTime(p.EndsAt),
 	}
@@ -112,19 +122,24 @@ func testLabels(level string, now time.Time) map[string]string {
 }
 
 func severity(level string) string {
-	if level == "hard" {
+	if level == levelHard {
 		return "critical"
 	}
 	return "warning"
 }
 
-// testAnnotations leaves out what is empty: Alertmanager keeps empty annotations.
-func testAnnotations(t Test) models.LabelSet {
+// testAnnotations looks like what the rules say of a real cap, so that people see
+// what they will get. It leaves out what is empty: Alertmanager would keep it.
+func testAnnotations(t Test, now time.Time) models.LabelSet {
 	out := models.LabelSet{
-		"summary": "Test of the " + t.Level + " cap alert: no limit is reached",
-		"description": "Somebody asked aispend for a test alert with POST /test/alert. It took the way of a real " +
-			t.Level + " cap alert through Alertmanager to you, except that it never calls a hard-cap hook. " +
-			"There is nothing to do; it ends by itself in five minutes.",
+		"summary": "TEST: " + t.Level + " cap reached, 102.70 USD of 100.00 USD (102.7%)",
+		"description": "This is a test, and its figures are made up: somebody asked aispend for it (POST /test/alert).\n" +
+			strings.ToUpper(t.Level[:1]) + t.Level[1:] + " limit: 100.00 USD, 102.7% spent.\n" +
+			"Top models: model-a 61.20 USD, model-b 30.10 USD, model-c 11.40 USD.\n" +
+			"Data reaches to " + now.Format("2 Jan 2006 15:04") + " UTC, 0s ago.\n" +
+			"How sure: not at all, see above.\n" +
+			"Next: nothing. It took the way of a real " + t.Level + " cap alert to you, except that it never calls a " +
+			"hard-cap hook, and it ends by itself in five minutes.",
 	}
 	for name, url := range map[string]string{"runbook_url": t.RunbookURL, "dashboard_url": t.DashboardURL} {
 		if url != "" {
