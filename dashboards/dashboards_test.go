@@ -50,8 +50,10 @@ func checkVariables(t *testing.T, b board) {
 			if v.Datasource.UID != datasourceVariable {
 				t.Errorf("variable %s asks data source %q", v.Name, v.Datasource.UID)
 			}
-			if !v.IncludeAll || v.AllValue != ".*" || !slices.Equal(v.Current.Value, []string{"$__all"}) {
-				t.Errorf("variable %s does not begin with all", v.Name)
+			// All jobs are the jobs of aispend, not all of this Prometheus.
+			all := map[bool]string{true: "", false: ".*"}[v.Name == "job"]
+			if !v.IncludeAll || v.AllValue != all || !slices.Equal(v.Current.Value, []string{"$__all"}) {
+				t.Errorf("variable %s does not begin with all, or all is %q", v.Name, v.AllValue)
 			}
 		default:
 			t.Errorf("variable %s has type %q", v.Name, v.Type)
@@ -177,7 +179,7 @@ func checkTable(t *testing.T, what string, p panel) {
 
 var (
 	documentedRow = regexp.MustCompile("(?m)^\\| `(aispend_[a-z_]+)` \\| ([a-z]+) \\| ([a-z_, ]*) ?\\|")
-	metricName    = regexp.MustCompile(`\b(aispend_[a-z_]+|go_[a-z_]+|process_[a-z_]+|promhttp_[a-z_]+)\b(\{[^}]*\})?`)
+	metricName    = regexp.MustCompile(`\b((?:aispend|go|process|promhttp|scrape)_[a-z_]+|up|ALERTS)\b(\{[^}]*\})?`)
 	labelMatcher  = regexp.MustCompile(`([a-z_]+)(=~|!~|!=|=)"`)
 )
 
@@ -205,6 +207,9 @@ func TestMetricsExist(t *testing.T) {
 		check := func(where, expr string) {
 			for _, m := range metricName.FindAllStringSubmatch(expr, -1) {
 				used[m[1]] = true
+				if !strings.Contains(m[2], `job=~"$job"`) && m[1] != "aispend_build_info" {
+					t.Errorf("%s: %s of every job, not of $job", where, m[1])
+				}
 				known, ok := labels[m[1]]
 				if !ok && strings.HasPrefix(m[1], "aispend_") {
 					t.Errorf("%s: %s is not in docs/metrics.md", where, m[1])
