@@ -29,21 +29,24 @@ type alertmanagerFlags struct {
 const defaultTemplatesDir = "/etc/alertmanager/templates"
 
 func (f *alertmanagerFlags) register(cli *kingpin.Application) *kingpin.CmdClause {
-	cmd := cli.Command("alertmanager-config", "Write an Alertmanager configuration for Slack, mail and the hard-cap hook "+
-		"from SLACK_WEBHOOK_URL, ALERT_EMAIL_WEBHOOK and SMTP_*; see docs/alerting.md.")
-	cmd.Flag("output", "File to write, with its templates in a directory beside it; without one standard output.").
+	cmd := cli.Command("alertmanager-config",
+		"Write an Alertmanager configuration for Slack, mail and the hard-cap hook "+
+			"from SLACK_WEBHOOK_URL, ALERT_EMAIL_WEBHOOK and SMTP_*; see docs/alerting.md.")
+	cmd.Flag("output", "File to write, its templates in a directory beside it; without one standard output.").
 		StringVar(&f.output)
-	cmd.Flag("templates-dir", "Where the templates live; they are written there. Default: templates beside --output, else "+
-		defaultTemplatesDir+", where nothing is written.").StringVar(&f.templatesDir)
-	cmd.Flag("secrets-dir", "Directory for secrets that the environment holds directly; each becomes a file of mode 0600.").
-		StringVar(&f.secretsDir)
+	cmd.Flag("templates-dir", "Where the templates live; they are written there. "+
+		"Default: templates beside --output, else "+defaultTemplatesDir+", where nothing is written.").
+		StringVar(&f.templatesDir)
+	cmd.Flag("secrets-dir", "Directory for secrets that the environment holds directly; "+
+		"each becomes a file of mode 0600.").StringVar(&f.secretsDir)
 	cmd.Flag("hook-url", "URL of a replica of the daemon that takes hard-cap alerts, as Alertmanager reaches it; "+
-		"repeat it for each. Default: links.external_url, then --web.external-url; none: no hook.").StringsVar(&f.hookURLs)
+		"repeat it for each. Default: links.external_url, then --web.external-url; none: no hook.").
+		StringsVar(&f.hookURLs)
 	cmd.Flag("hook-token-file", "File with the token that the daemon accepts there. "+
 		"Default: hard_cap.inbound_token_file, else web.admin_token_file.").StringVar(&f.hookTokenFile)
 	cmd.Flag("hook", "Let hard caps call the daemon's hook; --no-hook leaves it out.").Default("true").BoolVar(&f.hook)
-	cmd.Flag("deadman-url-file", "File with the URL of a dead man's switch, called every five minutes while all is well.").
-		StringVar(&f.deadmanURLFile)
+	cmd.Flag("deadman-url-file", "File with the URL of a dead man's switch, "+
+		"called every five minutes while all is well.").StringVar(&f.deadmanURLFile)
 	cmd.Flag("soft-repeat-hourly", "Repeat a soft cap every hour instead of every day.").BoolVar(&f.softHourly)
 	return cmd
 }
@@ -124,8 +127,8 @@ func (c *command) hookOf(r *amconfig.Request) error {
 	}
 	loaded, err := config.Load(c.configOptions())
 	if err != nil {
-		return fmt.Errorf("the settings say where the hard-cap hook is and what token it takes, and they cannot be read "+
-			"(give --hook-url and --hook-token-file to do without them, or --no-hook):\n%w", err)
+		return fmt.Errorf("the settings say where the hard-cap hook is and what token it takes, and they "+
+			"cannot be read (give --hook-url and --hook-token-file to do without them, or --no-hook):\n%w", err)
 	}
 	cfg := loaded.Config
 	if len(r.Hooks) == 0 {

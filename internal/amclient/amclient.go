@@ -104,7 +104,8 @@ func newMember(text string, hc *http.Client) (member, error) {
 		return member{}, errors.New("an Alertmanager URL needs scheme and host, such as http://localhost:9093")
 	}
 	// With "/" as its base path the client would ask /status, which is no route.
-	rt := httptransport.NewWithClient(u.Host, path.Join("/", u.Path, client.DefaultBasePath), []string{u.Scheme}, hc)
+	base := path.Join("/", u.Path, client.DefaultBasePath)
+	rt := httptransport.NewWithClient(u.Host, base, []string{u.Scheme}, hc)
 	// The library turns this on when a variable DEBUG is set, and then prints every
 	// request and answer to standard error.
 	rt.Debug = false

@@ -63,8 +63,9 @@ func TestPostTestReachesEveryMember(t *testing.T) {
 	if p.Accepted() != 2 || len(p.Answers) != 3 {
 		t.Fatalf("answers: %+v", p.Answers)
 	}
-	if v := []string{p.Answers[0].Version, p.Answers[1].Version, p.Answers[2].Version}; !cmp.Equal(v, []string{"0.31.1", "", "0.34.2"}) {
-		t.Errorf("versions %q", v)
+	versions := []string{p.Answers[0].Version, p.Answers[1].Version, p.Answers[2].Version}
+	if !cmp.Equal(versions, []string{"0.31.1", "", "0.34.2"}) {
+		t.Errorf("versions %q", versions)
 	}
 	if e := p.Answers[1].Error; !strings.Contains(e, "connection refused") || strings.Contains(e, "/api/v2") {
 		t.Errorf("error of the dead member: %q", e)
@@ -129,16 +130,22 @@ func failures() map[string]struct {
 			answering(400, "application/json", `"at least one label\npair required"`),
 			"refused the alert: at least one label pair required",
 		},
-		"broken":        {answering(500, "application/json", `"disk full"`), "failed: disk full"},
-		"no such route": {answering(404, "text/plain", "secret-canary"), "answered 404 Not Found; is it an Alertmanager, and does the URL hold the path of its --web.route-prefix?"},
-		"login":         {answering(401, "text/html", "secret-canary"), "answered 401 Unauthorized; it wants a login, which alertmanager.urls cannot give: let aispend in without"},
-		"gateway":       {answering(502, "text/html", "secret-canary"), "answered 502 Bad Gateway"},
-		"odd code":      {answering(999, "application/json", "{}"), "answered 999"},
-		"a web page":    {answering(200, "text/html", "<h1>secret-canary</h1>"), "answers, but not as an Alertmanager does"},
-		"other JSON":    {answering(200, "application/json", `{"status":"ok"}`), "answers, but not as an Alertmanager does"},
-		"no JSON":       {answering(200, "application/json", `secret-canary`), "answers, but not as an Alertmanager does"},
-		"unknown type":  {answering(200, "application/x-secret", `secret-canary`), "answers, but not as an Alertmanager does"},
-		"hangs up":      {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, "hung up without an answer"},
+		"broken": {answering(500, "application/json", `"disk full"`), "failed: disk full"},
+		"no such route": {
+			answering(404, "text/plain", "secret-canary"), "answered 404 Not Found; is it an Alertmanager, " +
+				"and does the URL hold the path of its --web.route-prefix?",
+		},
+		"login": {
+			answering(401, "text/html", "secret-canary"), "answered 401 Unauthorized; it wants a login, " +
+				"which alertmanager.urls cannot give: let aispend in without",
+		},
+		"gateway":      {answering(502, "text/html", "secret-canary"), "answered 502 Bad Gateway"},
+		"odd code":     {answering(999, "application/json", "{}"), "answered 999"},
+		"a web page":   {answering(200, "text/html", "<h1>secret-canary</h1>"), "answers, but not as an Alertmanager does"},
+		"other JSON":   {answering(200, "application/json", `{"status":"ok"}`), "answers, but not as an Alertmanager does"},
+		"no JSON":      {answering(200, "application/json", `secret-canary`), "answers, but not as an Alertmanager does"},
+		"unknown type": {answering(200, "application/x-secret", `secret-canary`), "answers, but not as an Alertmanager does"},
+		"hangs up":     {func(http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }, "hung up without an answer"},
 	}
 }
 

@@ -133,13 +133,14 @@ func severity(level string) string {
 func testAnnotations(t Test, now time.Time) models.LabelSet {
 	out := models.LabelSet{
 		"summary": "TEST: " + t.Level + " cap reached, 102.70 USD of 100.00 USD (102.7%)",
-		"description": "This is a test, and its figures are made up: somebody asked aispend for it (POST /test/alert).\n" +
+		"description": "This is a test, and its figures are made up: " +
+			"somebody asked aispend for it (POST /test/alert).\n" +
 			strings.ToUpper(t.Level[:1]) + t.Level[1:] + " limit: 100.00 USD, 102.7% spent.\n" +
 			"Top models: model-a 61.20 USD, model-b 30.10 USD, model-c 11.40 USD.\n" +
 			"Data reaches to " + now.Format("2 Jan 2006 15:04") + " UTC, 0s ago.\n" +
 			"How sure: not at all, see above.\n" +
-			"Next: nothing. It took the way of a real " + t.Level + " cap alert to you, except that it never calls a " +
-			"hard-cap hook, and it ends by itself in five minutes.",
+			"Next: nothing. It took the way of a real " + t.Level + " cap alert to you, except that it never " +
+			"calls a hard-cap hook, and it ends by itself in five minutes.",
 	}
 	for name, url := range map[string]string{"runbook_url": t.RunbookURL, "dashboard_url": t.DashboardURL} {
 		if url != "" {

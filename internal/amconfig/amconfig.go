@@ -118,7 +118,8 @@ func (s Settings) check() error {
 		}
 	}
 	if len(s.Hooks) > 0 && s.HookTokenFile == "" {
-		fail("the hook needs a token: set hard_cap.inbound_token_file (or web.admin_token_file), or --hook-token-file")
+		fail("the hook needs a token: set hard_cap.inbound_token_file (or web.admin_token_file), " +
+			"or --hook-token-file")
 	}
 	if s.SoftRepeat != 0 && s.SoftRepeat != Daily && s.SoftRepeat != Hourly {
 		fail("a soft cap is repeated every day or every hour, not every %s", s.SoftRepeat)

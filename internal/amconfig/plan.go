@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -56,11 +57,13 @@ func NewPlan(r Request) (Plan, error) {
 	}
 	if m := r.Receivers.SMTP; m != nil {
 		s.SMTP = &SMTP{
-			Smarthost: m.Smarthost, From: m.From, To: m.To, Hello: m.Hello, Username: m.Username, RequireTLS: m.RequireTLS,
-			PasswordFile: p.file(m.Password, "smtp_password", "SMTP_PASSWORD"), CAFile: p.file(m.CA, "smtp_ca.pem", "SMTP_CA"),
+			Smarthost: m.Smarthost, From: m.From, To: m.To, Hello: m.Hello, Username: m.Username,
+			PasswordFile: p.file(m.Password, "smtp_password", "SMTP_PASSWORD"),
+			RequireTLS:   m.RequireTLS, CAFile: p.file(m.CA, "smtp_ca.pem", "SMTP_CA"),
 		}
 		if !m.RequireTLS && m.Username != "" {
-			p.warn("SMTP_REQUIRE_TLS is false: where the mail server offers no TLS the password is not sent, and no mail either")
+			p.warn("SMTP_REQUIRE_TLS is false: where the mail server offers no TLS the password is not sent, " +
+				"and no mail either")
 		}
 	}
 	if len(r.Hooks) > 0 {
@@ -72,7 +75,8 @@ func NewPlan(r Request) (Plan, error) {
 		p.warn("no hard-cap hook: a hard cap tells people and stops nothing; name every replica with --hook-url")
 	}
 	if !r.DeadMansSwitch.Set() {
-		p.warn("no dead man's switch: nobody notices when Prometheus or Alertmanager is down; see --deadman-url-file")
+		p.warn("no dead man's switch: nobody notices when Prometheus or Alertmanager is down; " +
+			"see --deadman-url-file")
 	}
 	text, err := Render(s)
 	if err = errors.Join(errors.Join(p.errs...), err); err != nil {
@@ -165,10 +169,17 @@ func (p *planner) hook(text string) string {
 	if !strings.HasSuffix(u.Path, HookPath) {
 		u = u.JoinPath(HookPath)
 	}
-	if ip := u.Hostname(); u.Scheme == "http" && ip != "localhost" && ip != "127.0.0.1" && ip != "::1" && strings.Contains(ip, ".") {
+	if u.Scheme == "http" && leavesTheMachine(u.Hostname()) {
 		p.warn("the hook on " + u.Host + " is called without TLS: its token can be read on the way")
 	}
 	return u.String()
+}
+
+// leavesTheMachine tells hosts elsewhere from this machine and from the names that
+// containers of one stack have for each other.
+func leavesTheMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.Contains(host, ".") && (ip == nil || !ip.IsLoopback())
 }
 
 // Write writes the secret for its owner alone. A file with another owner's reading

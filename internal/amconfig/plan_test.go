@@ -74,12 +74,18 @@ func TestSecretThatCannotBeWritten(t *testing.T) {
 
 func TestWhatIsRefused(t *testing.T) {
 	slack := []string{"SLACK_WEBHOOK_URL_FILE=DIR/slack"}
+	const smtpTo, smtpFrom = "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example"
 	for name, tc := range map[string]struct {
 		environ []string
 		request amconfig.Request
 		want    string
 	}{
-		"nobody": {nil, amconfig.Request{}, "nobody would be told: set SLACK_WEBHOOK_URL_FILE, ALERT_EMAIL_WEBHOOK_FILE, or SMTP_HOST with SMTP_FROM and SMTP_TO"},
+		"nobody": {
+			nil,
+			amconfig.Request{},
+			"nobody would be told: set SLACK_WEBHOOK_URL_FILE, ALERT_EMAIL_WEBHOOK_FILE, or SMTP_HOST with " +
+				"SMTP_FROM and SMTP_TO",
+		},
 		"no place for a secret": {
 			[]string{"SLACK_WEBHOOK_URL=https://hooks.slack.example/CANARY"},
 			amconfig.Request{},
@@ -107,21 +113,83 @@ func TestWhatIsRefused(t *testing.T) {
 			amconfig.Request{Hooks: []string{"https://u:CANARY@spend.example"}, HookToken: secret.FromFile("DIR/token")},
 			"the URL of the hook on spend.example holds a login: it takes a token, see --hook-token-file",
 		},
-		"both twins":         {append(slack, "SLACK_WEBHOOK_URL=https://x/CANARY"), amconfig.Request{}, "environment: SLACK_WEBHOOK_URL: excludes SLACK_WEBHOOK_URL_FILE: set at most one of the two"},
-		"no URL":             {[]string{"SLACK_WEBHOOK_URL=CANARY"}, amconfig.Request{}, "environment: SLACK_WEBHOOK_URL: is not a URL: write scheme and host, such as https://host/path"},
-		"plain HTTP":         {[]string{"ALERT_EMAIL_WEBHOOK=http://mailer.example/CANARY"}, amconfig.Request{}, "environment: ALERT_EMAIL_WEBHOOK: must begin with https:// (http:// only for a loopback address)"},
-		"file gone":          {[]string{"SLACK_WEBHOOK_URL_FILE=DIR/nothing"}, amconfig.Request{}, "environment: SLACK_WEBHOOK_URL_FILE: DIR/nothing cannot be read: no such file or directory"},
-		"unknown SMTP":       {append(slack, "SMTP_SERVER=mail"), amconfig.Request{}, "environment: SMTP_SERVER: is not known; known are SMTP_HOST, SMTP_PORT, SMTP_FROM, SMTP_TO, SMTP_USERNAME, SMTP_USER, SMTP_PASSWORD, SMTP_PASS, SMTP_HELLO, SMTP_REQUIRE_TLS, SMTP_CA"},
-		"SMTP without host":  {append(slack, "SMTP_TO=a@b.example"), amconfig.Request{}, "environment: SMTP_TO: has no effect without SMTP_HOST, the mail server"},
-		"SMTP half":          {[]string{"SMTP_HOST=mail", "SMTP_TO=a@b.example"}, amconfig.Request{}, "environment: SMTP_FROM: is missing: SMTP_HOST is set, and a mail needs SMTP_FROM and SMTP_TO"},
-		"SMTP address":       {[]string{"SMTP_HOST=mail", "SMTP_TO=finops", "SMTP_FROM=a@b.example"}, amconfig.Request{}, "environment: SMTP_TO: is not a mail address, or several with commas, such as spend@example.com"},
-		"two senders":        {[]string{"SMTP_HOST=mail", "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example,c@d.example"}, amconfig.Request{}, "environment: SMTP_FROM: names 2 addresses: at most 1"},
-		"SMTP port":          {[]string{"SMTP_HOST=mail:smtp", "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example"}, amconfig.Request{}, "environment: SMTP_HOST: must name a port from 1 to 65535, such as 587"},
-		"two ports":          {[]string{"SMTP_HOST=mail:25", "SMTP_PORT=26", "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example"}, amconfig.Request{}, "environment: SMTP_PORT: is given, and a port in SMTP_HOST too: write it once"},
-		"SMTP URL":           {[]string{"SMTP_HOST=smtps://mail", "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example"}, amconfig.Request{}, "environment: SMTP_HOST: is not a host: write a name or an address without a scheme, such as mail.example.com"},
-		"login without word": {[]string{"SMTP_HOST=mail", "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example", "SMTP_USER=u"}, amconfig.Request{}, "environment: SMTP_USERNAME, SMTP_PASSWORD: set both, or neither where no login is needed"},
-		"two names":          {[]string{"SMTP_HOST=mail", "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example", "SMTP_USER=u", "SMTP_USERNAME=u", "SMTP_PASS=CANARY"}, amconfig.Request{}, "environment: SMTP_USERNAME: is the same as SMTP_USER: set one of the two"},
-		"odd repeat":         {slack, amconfig.Request{SoftRepeat: 5e9}, "a soft cap is repeated every day or every hour, not every 5s"},
+		"both twins": {
+			append(slack, "SLACK_WEBHOOK_URL=https://x/CANARY"),
+			amconfig.Request{},
+			"environment: SLACK_WEBHOOK_URL: excludes SLACK_WEBHOOK_URL_FILE: set at most one of the two",
+		},
+		"no URL": {
+			[]string{"SLACK_WEBHOOK_URL=CANARY"},
+			amconfig.Request{},
+			"environment: SLACK_WEBHOOK_URL: is not a URL: write scheme and host, such as https://host/path",
+		},
+		"plain HTTP": {
+			[]string{"ALERT_EMAIL_WEBHOOK=http://mailer.example/CANARY"},
+			amconfig.Request{},
+			"environment: ALERT_EMAIL_WEBHOOK: must begin with https:// (http:// only for a loopback address)",
+		},
+		"file gone": {
+			[]string{"SLACK_WEBHOOK_URL_FILE=DIR/nothing"},
+			amconfig.Request{},
+			"environment: SLACK_WEBHOOK_URL_FILE: DIR/nothing cannot be read: no such file or directory",
+		},
+		"unknown SMTP": {
+			append(slack, "SMTP_SERVER=mail"),
+			amconfig.Request{},
+			"environment: SMTP_SERVER: is not known; known are SMTP_HOST, SMTP_PORT, SMTP_FROM, SMTP_TO, " +
+				"SMTP_USERNAME, SMTP_USER, SMTP_PASSWORD, SMTP_PASS, SMTP_HELLO, SMTP_REQUIRE_TLS, SMTP_CA",
+		},
+		"SMTP without host": {
+			append(slack, "SMTP_TO=a@b.example"),
+			amconfig.Request{},
+			"environment: SMTP_TO: has no effect without SMTP_HOST, the mail server",
+		},
+		"SMTP half": {
+			[]string{"SMTP_HOST=mail", "SMTP_TO=a@b.example"},
+			amconfig.Request{},
+			"environment: SMTP_FROM: is missing: SMTP_HOST is set, and a mail needs SMTP_FROM and SMTP_TO",
+		},
+		"SMTP address": {
+			[]string{"SMTP_HOST=mail", "SMTP_TO=finops", "SMTP_FROM=a@b.example"},
+			amconfig.Request{},
+			"environment: SMTP_TO: is not a mail address, or several with commas, such as spend@example.com",
+		},
+		"two senders": {
+			[]string{"SMTP_HOST=mail", "SMTP_TO=a@b.example", "SMTP_FROM=a@b.example,c@d.example"},
+			amconfig.Request{},
+			"environment: SMTP_FROM: names 2 addresses: at most 1",
+		},
+		"SMTP port": {
+			[]string{"SMTP_HOST=mail:smtp", smtpTo, smtpFrom},
+			amconfig.Request{},
+			"environment: SMTP_HOST: must name a port from 1 to 65535, such as 587",
+		},
+		"two ports": {
+			[]string{"SMTP_HOST=mail:25", "SMTP_PORT=26", smtpTo, smtpFrom},
+			amconfig.Request{},
+			"environment: SMTP_PORT: is given, and a port in SMTP_HOST too: write it once",
+		},
+		"SMTP URL": {
+			[]string{"SMTP_HOST=smtps://mail", smtpTo, smtpFrom},
+			amconfig.Request{},
+			"environment: SMTP_HOST: is not a host: write a name or an address without a scheme, such as " +
+				"mail.example.com",
+		},
+		"login without word": {
+			[]string{"SMTP_HOST=mail", smtpTo, smtpFrom, "SMTP_USER=u"},
+			amconfig.Request{},
+			"environment: SMTP_USERNAME, SMTP_PASSWORD: set both, or neither where no login is needed",
+		},
+		"two names": {
+			[]string{"SMTP_HOST=mail", smtpTo, smtpFrom, "SMTP_USER=u", "SMTP_USERNAME=u", "SMTP_PASS=CANARY"},
+			amconfig.Request{},
+			"environment: SMTP_USERNAME: is the same as SMTP_USER: set one of the two",
+		},
+		"odd repeat": {
+			slack,
+			amconfig.Request{SoftRepeat: 5e9},
+			"a soft cap is repeated every day or every hour, not every 5s",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := site(t)

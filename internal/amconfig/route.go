@@ -45,7 +45,8 @@ func (s Settings) route() route {
 		Matchers: []string{match("level", "soft")}, Receiver: ReceiverCaps, GroupBy: byCap(),
 		GroupWait: every(softWait), GroupInterval: every(hardInterval), RepeatInterval: every(repeat),
 	}, route{
-		Matchers: []string{match("severity", "critical")}, Receiver: ReceiverHealth, RepeatInterval: every(criticalRepeat),
+		Matchers: []string{match("severity", "critical")}, Receiver: ReceiverHealth,
+		RepeatInterval: every(criticalRepeat),
 	})
 	return route{
 		Receiver: ReceiverHealth, GroupBy: []string{"alertname", "job"}, GroupWait: every(healthWait),
@@ -120,7 +121,8 @@ func (s Settings) slack(text string, fields []slackField) []slackConfig {
 	return []slackConfig{{
 		SendResolved: true,
 		Color:        use("aispend.slack.color"), Fallback: use("aispend.slack.fallback"),
-		Title: use("aispend.slack.title"), TitleLink: use("aispend.slack.dashboard"), Text: use(text), Fields: fields,
+		Title: use("aispend.slack.title"), TitleLink: use("aispend.slack.dashboard"),
+		Text: use(text), Fields: fields,
 		Actions: []slackAction{
 			{"button", "Dashboard", use("aispend.slack.dashboard")},
 			{"button", "Runbook", use("aispend.slack.runbook")},

@@ -57,10 +57,7 @@ type alertmanagerReply struct {
 func newAlertmanagerReplies(ams []Alertmanager) []alertmanagerReply {
 	out := []alertmanagerReply{}
 	for _, am := range ams {
-		out = append(out, alertmanagerReply{
-			URL: am.URL, Reachable: am.Reachable, Version: am.Version,
-			Cluster: am.Cluster, Peers: am.Peers, Error: am.Error,
-		})
+		out = append(out, alertmanagerReply(am))
 	}
 	return out
 }
@@ -101,14 +98,14 @@ func (s *Server) postTestAlert(r *http.Request, _ httprouter.Params) (answer, er
 
 func newTestAlertReply(sent TestAlert) (testAlertReply, error) {
 	if len(sent.Answers) == 0 {
-		return testAlertReply{}, problemf(http.StatusConflict, "no Alertmanager is configured; list every member of "+
-			"the cluster in alertmanager.urls (or ALERTMANAGER_URL) and reload")
+		return testAlertReply{}, problemf(http.StatusConflict,
+			"no Alertmanager is configured; list every member of the cluster in alertmanager.urls (or ALERTMANAGER_URL) and reload")
 	}
 	out := testAlertReply{Labels: sent.Labels, StartsAt: sent.StartsAt.UTC(), EndsAt: sent.EndsAt.UTC()}
 	accepted := false
 	var reasons []string
 	for _, a := range sent.Answers {
-		out.Answers = append(out.Answers, answerReply{URL: a.URL, Accepted: a.Accepted, Version: a.Version, Error: a.Error})
+		out.Answers = append(out.Answers, answerReply(a))
 		accepted = accepted || a.Accepted
 		reasons = append(reasons, a.URL+" "+a.Error)
 	}

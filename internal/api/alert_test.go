@@ -67,7 +67,7 @@ func TestTestAlertWithoutAlertmanager(t *testing.T) {
 
 func TestTestAlertSendsNothingThatWasNotAskedFor(t *testing.T) {
 	k, levels := alertKit(t, api.AlertAnswer{Accepted: true})
-	for _, query := range []string{"?level=medium", "?level=", "?level=soft&level=hard", "?levle=hard"} {
+	for _, query := range []string{"?level=medium", "?level=", "?level=soft&level=hard", "?levels=hard"} {
 		wantProblem(t, k.do(http.MethodPost, "/test/alert"+query, adminToken), http.StatusBadRequest)
 	}
 	wantProblem(t, k.do(http.MethodGet, "/test/alert", adminToken), http.StatusMethodNotAllowed)

@@ -10,7 +10,9 @@ import (
 )
 
 func (a *App) alertClient(cfg *config.Config) (*amclient.Client, error) {
-	c, err := amclient.New(amclient.Options{URLs: cfg.Alertmanager.URLs, UserAgent: userAgent(), Now: a.opts.Now})
+	c, err := amclient.New(amclient.Options{
+		URLs: cfg.Alertmanager.URLs, UserAgent: userAgent(), Now: a.opts.Now,
+	})
 	if err != nil {
 		return nil, &UsageError{Err: fmt.Errorf("alertmanager.urls: %w", err)}
 	}
@@ -29,7 +31,8 @@ func (a *App) testAlert(ctx context.Context, level string) api.TestAlert {
 	for _, s := range sent.Answers {
 		out.Answers = append(out.Answers, api.AlertAnswer(s))
 	}
-	a.log.Info("test alert sent", "level", level, "alertmanagers", len(sent.Answers), "accepted", sent.Accepted())
+	a.log.Info("test alert sent",
+		"level", level, "alertmanagers", len(sent.Answers), "accepted", sent.Accepted())
 	return out
 }
 

@@ -62,7 +62,9 @@ func Variables() []Variable {
 		{"SLACK_WEBHOOK_URL", Receiver, ""},
 		{"ALERT_EMAIL_WEBHOOK", Receiver, ""},
 	}
-	for _, name := range []string{"HOST", "PORT", "FROM", "TO", "USERNAME", "USER", "PASSWORD", "PASS", "HELLO", "REQUIRE_TLS", "CA"} {
+	for _, name := range []string{
+		"HOST", "PORT", "FROM", "TO", "USERNAME", "USER", "PASSWORD", "PASS", "HELLO", "REQUIRE_TLS", "CA",
+	} {
 		vs = append(vs, Variable{prefixSMTP + name, Receiver, ""})
 	}
 	for _, scope := range builtinScopes() {

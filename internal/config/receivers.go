@@ -178,7 +178,8 @@ func (e *environment) checkPort(name, host, port string) string {
 		e.errorf(name, "must name a port from 1 to 65535, such as %s", smtpPort)
 	}
 	if host == "" || strings.ContainsAny(host, "/@ ") {
-		e.errorf("SMTP_HOST", "is not a host: write a name or an address without a scheme, such as mail.example.com")
+		e.errorf("SMTP_HOST", "is not a host: write a name or an address without a scheme, "+
+			"such as mail.example.com")
 	}
 	return net.JoinHostPort(host, port)
 }
