@@ -143,6 +143,39 @@ func TestLatePreviousMonthReachesTheLedger(t *testing.T) {
 	})
 }
 
+// TestMidnightDuringAPull, of a month's last day: the walk under way keeps the window
+// that it began with; what is walked again after it asks for the new day.
+func TestMidnightDuringAPull(t *testing.T) {
+	story(t, "2026-11-30T23:43:30Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		s.bill[day("2026-11-30")] = []row{usd("m", "2")}
+		r.start()
+		time.Sleep(minute)
+		n := len(s.seen())
+		s.set(func(s *script) {
+			s.bill[day("2026-12-01")] = []row{usd("m", "1")}
+			s.before = func(_ context.Context, w walk, _ int) error {
+				time.Sleep(3 * minute)
+				if w.Buckets == 31 {
+					return refuse(spend.TooLarge)
+				}
+				return nil
+			}
+		})
+		time.Sleep(21 * minute) // from 23:58:30 to 00:04:30
+		// November once more, because it is now the previous month.
+		want := []string{"2026-11-01..2026-11-30", "2026-11-23..2026-12-01", "2026-11-01..2026-11-30"}
+		if got := windows(s.seen()[n:]); !slices.Equal(got, want) {
+			t.Errorf("walks %v, want %v", got, want)
+		}
+		if got := r.status().DataThrough; !got.Equal(s.seen()[n+1].Began) {
+			t.Errorf("data through %s", got)
+		}
+		r.wantTotal(win("2026-11-01", "2026-12-01"), "2")
+		r.wantTotal(win("2026-12-01", "2026-12-02"), "1")
+	})
+}
+
 // TestDowntimeWidensTheWindow: after days off, the next pull reaches back to the
 // lookback before the last applied one, in one window.
 func TestDowntimeWidensTheWindow(t *testing.T) {

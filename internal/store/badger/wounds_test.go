@@ -412,3 +412,29 @@ func TestNothingIsWrittenAfterAFailedCommit(t *testing.T) {
 	}
 	p.wantGeneration(woundSource, 1)
 }
+
+// TestEngineFollowsTheMeasurements: no test without a power cut can tell that commits
+// are synced, and none of a minute that values in the log are never given back.
+func TestEngineFollowsTheMeasurements(t *testing.T) {
+	t.Parallel()
+	s, err := (&patient{t: t, dir: t.TempDir()}).open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	o := s.db.Opts()
+	if !o.SyncWrites {
+		t.Error("commits are not synced: a power cut loses nearly all of them (reliability.md 2.1)")
+	}
+	if largest := int64(s.opt.chunkBytes() + envelopeHeader); o.ValueThreshold <= largest {
+		t.Errorf("values of %d bytes go to the value log, whose disk never comes back (measured.md c)", largest)
+	}
+	if o.MemTableSize*int64(o.NumMemtables) > 16<<20 || o.BlockCacheSize != 0 || o.IndexCacheSize != 0 {
+		t.Errorf("memory: %d memtables of %d bytes, caches of %d and %d bytes",
+			o.NumMemtables, o.MemTableSize, o.BlockCacheSize, o.IndexCacheSize)
+	}
+}
