@@ -35,6 +35,7 @@ build: ## build bin/aispend
 
 test: $(GOTESTSUM) $(PROMTOOL) $(AMTOOL) $(ALERTMANAGER) ## install what the tests need and run all of them with the race detector
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -timeout 9m ./...
+	cd test/stack && $(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -timeout 9m ./...
 
 test-kill: ## 200 SIGKILLs at random moments, every sum checked after each
 	AISPEND_KILLS=200 $(GO) test -count=1 -timeout 40m -run 'Kill' -v ./internal/store/... ./test/...
@@ -43,6 +44,7 @@ lint: $(GOLANGCI_LINT) ## golangci-lint, formatting and a tidy go.mod
 	$(GOLANGCI_LINT) run ./...
 	$(GOLANGCI_LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
+	cd test/stack && $(GOLANGCI_LINT) run ./... && $(GOLANGCI_LINT) fmt --diff ./... && $(GO) mod tidy -diff
 
 format: $(GOLANGCI_LINT) ## gofumpt over the tree
 	$(GOLANGCI_LINT) fmt ./...
@@ -52,6 +54,12 @@ bench: ## ratios against peers and limits, measured side by side in one run
 
 fuzz: ## every fuzz target for 20 seconds
 	./scripts/fuzz 20s
+
+.PHONY: check-dashboards
+check-dashboards: ## the dashboards against the types of @grafana/schema; needs npm
+	mkdir -p $(BIN)/dashboards && cp dashboards/typecheck.mjs $(BIN)/dashboards
+	cd $(BIN)/dashboards && npm install --prefix . --no-audit --no-fund --no-save --silent @grafana/schema@13.2.3 typescript@5.9.3 && \
+	  node typecheck.mjs $(CURDIR)/dashboards/*.json
 
 tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(PROMTOOL) $(AMTOOL) $(ALERTMANAGER) ## build the pinned tools into .bin
 
