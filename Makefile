@@ -6,6 +6,7 @@ BIN           := $(CURDIR)/.bin
 GOLANGCI_LINT := $(BIN)/golangci-lint-v2.15.0
 GOTESTSUM     := $(BIN)/gotestsum-v1.13.0
 PROMTOOL      := $(BIN)/promtool-v0.316.0
+PROMETHEUS    := $(BIN)/prometheus-v0.316.0
 AMTOOL        := $(BIN)/amtool-v0.34.2
 ALERTMANAGER  := $(BIN)/alertmanager-v0.31.1
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -17,15 +18,16 @@ LDFLAGS       := -s -w -X $(VERSION_PKG).Version=$(VERSION) -X $(VERSION_PKG).Re
 # Rounds of the kill test; CI and people in a hurry keep the default.
 export AISPEND_KILLS ?=
 export AISPEND_PROMTOOL = $(PROMTOOL)
+export AISPEND_PROMETHEUS = $(PROMETHEUS)
 export AISPEND_AMTOOL = $(AMTOOL)
 export AISPEND_ALERTMANAGER = $(ALERTMANAGER)
 
-.PHONY: all demo build test test-kill lint format bench fuzz clean tools help
+.PHONY: all demo build test test-kill bench-alerts lint format bench fuzz clean tools help
 
 all: lint build test
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## run the daemon against simulated providers; needs no key and no network
 	./bin/aispend demo
@@ -33,7 +35,7 @@ demo: build ## run the daemon against simulated providers; needs no key and no n
 build: ## build bin/aispend
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/aispend ./cmd/aispend
 
-test: $(GOTESTSUM) $(PROMTOOL) $(AMTOOL) $(ALERTMANAGER) ## install what the tests need and run all of them with the race detector
+test: $(GOTESTSUM) $(PROMTOOL) $(PROMETHEUS) $(AMTOOL) $(ALERTMANAGER) ## install what the tests need and run all of them with the race detector
 	$(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race -timeout 9m ./...
 	cd test/stack && $(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -timeout 9m ./...
 
@@ -52,6 +54,9 @@ format: $(GOLANGCI_LINT) ## gofumpt over the tree
 bench: ## ratios against peers and limits, measured side by side in one run
 	$(GO) run ./test/bench
 
+bench-alerts: $(PROMETHEUS) $(ALERTMANAGER) ## seconds from a page to Slack, mail and hook with the shipped intervals
+	AISPEND_E2E_LATENCY=6 $(GO) test -count=1 -timeout 20m -run TestLatency -v ./test/e2e
+
 fuzz: ## every fuzz target for 20 seconds
 	./scripts/fuzz 20s
 
@@ -61,7 +66,7 @@ check-dashboards: ## the dashboards against the types of @grafana/schema; needs 
 	cd $(BIN)/dashboards && npm install --prefix . --no-audit --no-fund --no-save --silent @grafana/schema@13.2.3 typescript@5.9.3 && \
 	  node typecheck.mjs $(CURDIR)/dashboards/*.json
 
-tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(PROMTOOL) $(AMTOOL) $(ALERTMANAGER) ## build the pinned tools into .bin
+tools: $(GOLANGCI_LINT) $(GOTESTSUM) $(PROMTOOL) $(PROMETHEUS) $(AMTOOL) $(ALERTMANAGER) ## build the pinned tools into .bin
 
 clean: ## remove what was built
 	rm -rf bin .bin dist
@@ -79,6 +84,10 @@ $(GOTESTSUM):
 $(PROMTOOL):
 	GOBIN=$(BIN) GOFLAGS= $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 	mv $(BIN)/promtool $@
+
+$(PROMETHEUS):
+	GOBIN=$(BIN) GOFLAGS= $(GO) install -tags remove_all_sd github.com/prometheus/prometheus/cmd/prometheus@v0.316.0
+	mv $(BIN)/prometheus $@
 
 $(AMTOOL):
 	GOBIN=$(BIN) GOFLAGS= $(GO) install github.com/prometheus/alertmanager/cmd/amtool@v0.34.2

@@ -3,9 +3,11 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +18,7 @@ import (
 )
 
 // runawayModel is the model that starts to cost too much.
-const runawayModel = "gpt-6-astray"
+const runawayModel = "gpt-6-rogue"
 
 // company is a simulated company whose spend of today is what a test says.
 type company struct {
@@ -24,14 +26,14 @@ type company struct {
 
 	servers *simulator.Servers
 	mu      sync.Mutex
-	runaway string
+	today   map[string]string // amounts by model, as the page spells them
 }
 
 // newCompany starts the providers. Everything but the runaway model stands still,
 // also over a midnight, so that limits can be set around a known sum.
 func newCompany(t *testing.T, now func() time.Time) *company {
 	t.Helper()
-	c := &company{runaway: "1.25", World: simulator.New(simulator.Options{
+	c := &company{today: map[string]string{runawayModel: "1.25"}, World: simulator.New(simulator.Options{
 		Seed: 11, Tiny: true, Plain: true, NoRunaway: true, NoRestatement: true, Now: now,
 	})}
 	var err error
@@ -44,7 +46,11 @@ func newCompany(t *testing.T, now func() time.Time) *company {
 	c.Revise(simulator.OpenAI, today, func([]simulator.Row) []simulator.Row {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return []simulator.Row{{Model: runawayModel, Project: project, Item: runawayModel + ", output", Literal: c.runaway}}
+		var rows []simulator.Row
+		for _, model := range slices.Sorted(maps.Keys(c.today)) {
+			rows = append(rows, simulator.Row{Model: model, Project: project, Item: model + ", output", Literal: c.today[model]})
+		}
+		return rows
 	})
 	none := func([]simulator.Row) []simulator.Row { return nil }
 	c.Revise(simulator.OpenAI, today+1, none)
@@ -53,11 +59,11 @@ func newCompany(t *testing.T, now func() time.Time) *company {
 	return c
 }
 
-// spends sets what the runaway model has cost today, as the page spells it.
-func (c *company) spends(literal string) {
+// spends sets what a model has cost today, as the page spells it.
+func (c *company) spends(model, literal string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.runaway = literal
+	c.today[model] = literal
 }
 
 // month is the exact cost of the month so far at OpenAI.
@@ -74,7 +80,15 @@ type site struct {
 }
 
 // capLimits is a cap of the configuration, in USD.
-type capLimits struct{ scope, period, soft, hard string }
+type capLimits struct{ scope, model, soft, hard string }
+
+func (l capLimits) yaml() string {
+	match := ""
+	if l.model != "" {
+		match = fmt.Sprintf(", match: {provider: openai, model: %q}", l.model)
+	}
+	return fmt.Sprintf("  - {scope: %s%s, period: month, soft_usd: %s, hard_usd: %s}\n", l.scope, match, l.soft, l.hard)
+}
 
 func (s *site) write(name, text string) {
 	s.t.Helper()
@@ -100,7 +114,7 @@ links: {external_url: "https://aispend.example.com", dashboard_url: "https://gra
 caps:
 `, c.servers.OpenAI, staleness, c.servers.Anthropic, alertmanagerURL)
 	for _, l := range s.caps {
-		text += fmt.Sprintf("  - {scope: %s, period: %s, soft_usd: %s, hard_usd: %s}\n", l.scope, l.period, l.soft, l.hard)
+		text += l.yaml()
 	}
 	s.write("aispend.yml", text)
 }

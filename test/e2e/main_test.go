@@ -8,6 +8,7 @@
 package e2e_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,6 +48,13 @@ func run(m *testing.M) int {
 		return 1
 	}
 	programs = t
+	// The scenarios mostly wait for Alertmanager's group intervals: side by side they
+	// take as long as the longest, whatever the number of processors.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
 }
 

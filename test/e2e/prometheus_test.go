@@ -62,7 +62,7 @@ func (p *prometheus) keys(state string) []string {
 func (p *prometheus) firing(key string) promAlert {
 	p.t.Helper()
 	var found promAlert
-	eventually(p.t, time.Minute, key+" fires", func() bool {
+	eventually(p.t, 2*time.Minute, key+" fires", func() bool {
 		for _, a := range p.alerts() {
 			if a.key() == key && a.State == "firing" {
 				found = a

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -16,9 +17,11 @@ func (s *stack) writeReceivers(dir string) {
 	s.t.Helper()
 	s.write(dir, "hook.token", hookToken)
 	s.write(dir, "ca.pem", s.mail.ca)
+	s.write(dir, "deadman.url", s.deadman.server.URL)
 	cmd := exec.Command(programs.aispend, "alertmanager-config",
 		"--output="+filepath.Join(dir, "alertmanager.yml"), "--secrets-dir="+filepath.Join(dir, "secrets"),
-		"--hook-url="+s.hook.server.URL, "--hook-token-file="+filepath.Join(dir, "hook.token"))
+		"--hook-url="+s.hook.server.URL, "--hook-token-file="+filepath.Join(dir, "hook.token"),
+		"--deadman-url-file="+filepath.Join(dir, "deadman.url"))
 	cmd.Env = []string{
 		"SLACK_WEBHOOK_URL=" + s.slack.url(),
 		"SMTP_HOST=" + s.mail.addr, "SMTP_FROM=aispend@example.com", "SMTP_TO=" + onCall,
@@ -71,28 +74,30 @@ func (s *stack) read(path string) []byte {
 	return b
 }
 
-// keep leaves something among the artifacts.
-func (s *stack) keep(name, text string) {
-	s.t.Helper()
-	s.write(s.dir, name, text)
+// keepMessages leaves among the artifacts what people got (go test -artifacts).
+func (s *stack) keepMessages() {
+	for i, m := range s.slack.all() {
+		s.write(s.dir, fmt.Sprintf("slack-%02d.json", i), string(m.Raw))
+	}
+	for i, l := range s.mail.all() {
+		s.write(s.dir, fmt.Sprintf("mail-%02d.html", i), l.HTML)
+		s.write(s.dir, fmt.Sprintf("mail-%02d.txt", i), l.Subject+"\n\n"+l.Text)
+	}
 }
 
 // checkDelivery requires that no sink had to complain and that no text shows a
 // template that went wrong.
 func (s *stack) checkDelivery() {
 	s.t.Helper()
-	for _, complaint := range append(append(s.slack.complaints(), s.mail.complaints()...), s.hook.complaints()...) {
+	for _, complaint := range slices.Concat(s.slack.complaints(), s.mail.complaints(), s.hook.complaints(), s.deadman.complaints()) {
 		s.t.Error(complaint)
 	}
-	for i, m := range s.slack.all() {
-		s.keep(fmt.Sprintf("slack-%02d.json", i), string(m.Raw))
+	for _, m := range s.slack.all() {
 		if word := templateError(m.words()); word != "" {
 			s.t.Errorf("a Slack message has %q:\n%s", word, m.words())
 		}
 	}
-	for i, l := range s.mail.all() {
-		s.keep(fmt.Sprintf("mail-%02d.html", i), l.HTML)
-		s.keep(fmt.Sprintf("mail-%02d.txt", i), l.Subject+"\n\n"+l.Text)
+	for _, l := range s.mail.all() {
 		for _, text := range []string{l.Subject, l.Text, l.HTML} {
 			if word := templateError(text); word != "" {
 				s.t.Errorf("the mail %q has %q:\n%s", l.Subject, word, text)

@@ -1,8 +1,9 @@
 package e2e_test
 
 import (
-	"fmt"
 	"math"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,28 +23,70 @@ const (
 func TestRunaway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, stackOptions{})
-	if got := s.prom.keys("firing"); fmt.Sprint(got) != "[AISpendWatchdog]" {
+	if got := s.prom.keys("firing"); !slices.Equal(got, []string{"AISpendWatchdog"}) {
 		t.Fatalf("firing before anything happened: %v", got)
 	}
+	s.wantTestAlert("hard")
 
-	s.company.spends("63.2417")
+	s.company.spends(runawayModel, "63.2417")
 	soft := s.reach(softAlert, "soft")
 	s.wantDelivered(soft, "soft")
-	if len(s.slackAbout("hard")) > 0 || len(s.hook.all()) > 0 {
+	if len(s.slackAbout(reached("hard"))) > 0 || len(s.hook.all()) > 0 {
 		t.Errorf("a hard cap is told of at %s", s.company.month())
 	}
 
-	s.company.spends("221.987654321")
+	s.company.spends(runawayModel, "221.987654321")
 	hard := s.reach(hardAlert, "hard")
 	s.wantDelivered(hard, "hard")
 	s.wantHook()
-	if !s.slackAbout("soft")[0].At.Before(s.slackAbout("hard")[0].At) {
+	if !s.slackAbout(reached("soft"))[0].At.Before(s.slackAbout(reached("hard"))[0].At) {
 		t.Error("the soft cap was told of after the hard cap")
 	}
 	s.wantInhibited()
 	s.wantOutagesUnnoticed()
+	s.wantTold("soft", 1)
+	// Twice: Alertmanager was killed and does not remember that it had told them.
+	s.wantTold("hard", 2)
+	if n := len(s.deadman.all()); n == 0 {
+		t.Error("the watchdog never reached the dead man's switch")
+	}
 	s.prom.checkRules()
 	s.checkDelivery()
+}
+
+// reached is what the title of a message says of a level.
+func reached(level string) string { return level + " cap of the month reached" }
+
+// wantTold requires how often people were told of a level, and that nobody was told
+// that it is over.
+func (s *stack) wantTold(level string, times int) {
+	s.t.Helper()
+	if n := len(s.slackAbout(reached(level))); n != times {
+		s.t.Errorf("%d Slack messages of level %s, want %d", n, level, times)
+	}
+	if n := len(s.mailAbout(reached(level))); n != times {
+		s.t.Errorf("%d mails of level %s, want %d", n, level, times)
+	}
+	if n := len(s.slackAbout("resolved")) + len(s.mailAbout("resolved")); n != 0 {
+		s.t.Errorf("%d messages say that something is resolved", n)
+	}
+}
+
+// wantTestAlert asks for a test alert and requires that it reaches people, says
+// that it is a test, and reaches no hook.
+func (s *stack) wantTestAlert(level string) {
+	s.t.Helper()
+	status, body := s.daemons[0].post("/test/alert?level=" + level)
+	if status != http.StatusOK || !strings.Contains(body, `"accepted":true`) {
+		s.t.Fatalf("POST /test/alert: %d %s", status, body)
+	}
+	title := "TEST: " + level + " cap reached"
+	eventually(s.t, time.Minute, "the test alert arrives", func() bool {
+		return len(s.slackAbout(title)) == 1 && len(s.mailAbout("[aispend test", title)) == 1
+	})
+	if text := s.slackAbout(title)[0].words(); !strings.Contains(text, "This is a test") {
+		s.t.Errorf("the test alert does not say that it is a test:\n%s", text)
+	}
 }
 
 // reach waits until the ledger knows what the company spent and the rules fire, and
@@ -71,7 +114,7 @@ func (s *stack) reach(alert, level string) capReply {
 func (s *stack) wantDelivered(c capReply, level string) {
 	s.t.Helper()
 	eventually(s.t, 90*time.Second, level+" is told of in Slack and by mail", func() bool {
-		return len(s.slackAbout(level)) > 0 && len(s.mailAbout(level)) > 0
+		return len(s.slackAbout(reached(level))) > 0 && len(s.mailAbout(reached(level))) > 0
 	})
 	limit, percent := c.Limits.Soft, c.Percent.Soft
 	if level == "hard" {
@@ -83,7 +126,7 @@ func (s *stack) wantDelivered(c capReply, level string) {
 		runawayModel, cents(c.TopModels[0].Spend), c.DataThrough.UTC().Format("2 Jan 2006 15:"),
 		"docs/runbooks/AISpendCapReached.md", "https://grafana.example.com/d/aispend-caps",
 	}
-	message, mail := s.slackAbout(level)[0], s.mailAbout(level)[0]
+	message, mail := s.slackAbout(reached(level))[0], s.mailAbout(reached(level))[0]
 	for what, text := range map[string]string{
 		"Slack message": message.words(), "mail's text": mail.Subject + "\n" + mail.Text,
 		"mail's HTML": mail.Subject + "\n" + mail.HTML,

@@ -26,6 +26,7 @@ type stack struct {
 	slack   *slackSink
 	mail    *mailSink
 	hook    *hookSink
+	deadman *hookSink
 }
 
 // stackOptions are how a stack differs from the usual one.
@@ -34,6 +35,8 @@ type stackOptions struct {
 	daemons int
 	// clock moves the daemon's clock and the providers'; nil is the real one.
 	clock *offsetClock
+	// caps are more caps than those of openai and global.
+	caps []capLimits
 	// staleness is max_staleness of OpenAI; empty means 6h.
 	staleness string
 	// shipped takes rules/alertmanager.yml instead of what the live profile generates.
@@ -42,6 +45,9 @@ type stackOptions struct {
 	shortFor int
 	// interval is how often Prometheus scrapes and evaluates; 0 means 1 s.
 	interval time.Duration
+	// resend is --rules.alert.resend-delay; 0 means 10 s. Alertmanager forgets an
+	// alert that was not sent for four times that long.
+	resend time.Duration
 }
 
 // newStack starts everything and waits until the history is in the ledger, the
@@ -52,8 +58,9 @@ func newStack(t *testing.T, opt stackOptions) *stack {
 	needTools(t)
 	awayFromMonthEnd(opt.clock)
 	s := &stack{
-		t: t, dir: t.ArtifactDir(), slack: newSlackSink(t), mail: newMailSink(t, !opt.shipped), hook: newHookSink(t),
+		t: t, dir: t.ArtifactDir(), slack: newSlackSink(t), mail: newMailSink(t, !opt.shipped), hook: newHookSink(t), deadman: newHookSink(t),
 	}
+	t.Cleanup(s.keepMessages)
 	now := time.Now
 	if opt.clock != nil {
 		now = opt.clock.Now
@@ -75,7 +82,7 @@ func newStack(t *testing.T, opt stackOptions) *stack {
 	}
 	s.prom.start()
 	s.prom.firing("AISpendWatchdog")
-	s.prom.value(fmt.Sprintf("count(aispend_cap_spend_usd) == %d", 2*len(s.daemons)))
+	s.prom.value(fmt.Sprintf("count(aispend_cap_spend_usd) == %d", (2+len(opt.caps))*len(s.daemons)))
 	return s
 }
 
@@ -99,12 +106,10 @@ func (s *stack) newDaemon(i int, base spend.Money, opt stackOptions) *daemon {
 		s.t.Fatal(err)
 	}
 	site := &site{t: s.t, dir: dir, caps: []capLimits{
-		{
-			"openai", "month", cents(base.Add(spend.MustMoney("50"))),
-			cents(base.Add(spend.MustMoney("200"))),
-		},
-		{"global", "month", "900000", "1000000"},
+		{"openai", "", cents(base.Add(spend.MustMoney("50"))), cents(base.Add(spend.MustMoney("200")))},
+		{"global", "", "900000", "1000000"},
 	}}
+	site.caps = append(site.caps, opt.caps...)
 	staleness := opt.staleness
 	if staleness == "" {
 		staleness = "6h"
@@ -197,8 +202,11 @@ scrape_configs:
 			"--web.route-prefix=/", "--log.level=warn",
 		},
 	}}
-	if opt.interval == 0 {
-		p.args = append(p.args, "--rules.alert.resend-delay=2s")
+	switch {
+	case opt.resend > 0:
+		p.args = append(p.args, "--rules.alert.resend-delay="+opt.resend.String())
+	case opt.interval == 0:
+		p.args = append(p.args, "--rules.alert.resend-delay=10s")
 	}
 	p.keepLog(s.dir)
 	return p

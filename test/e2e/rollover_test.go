@@ -1,0 +1,47 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aispend/aispend/spend"
+)
+
+// TestMonthRollover: a hard cap is reached, the month ends, and the alert resolves
+// by itself without any other alert. Daemon and providers live ten minutes before
+// the end of this month; Prometheus keeps the real time, for which the period of the
+// cap is not over either.
+func TestMonthRollover(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	end := (spend.DayOf(now).MonthStart() + 31).MonthStart().Time()
+	clock := newOffsetClock(t, end.Sub(now)-10*time.Minute)
+	s := newStack(t, stackOptions{clock: &clock})
+	s.company.spends(runawayModel, "205.1")
+	s.wantDelivered(s.reach(hardAlert, "hard"), "hard")
+	before := s.daemons[0].cap("openai")
+
+	clock.set(t, end.Sub(now)+time.Minute)
+	eventually(t, time.Minute, "the alert is over", func() bool {
+		got := s.prom.keys("firing")
+		return len(got) == 1 && got[0] == "AISpendWatchdog"
+	})
+	after := s.daemons[0].cap("openai")
+	if after.Reached != "" || after.Spend.Cmp(before.Spend) >= 0 || !after.Spend.Equal(s.company.month()) {
+		t.Errorf("after the rollover: %+v, the bill of the new month is %s", after, s.company.month())
+	}
+	eventually(t, 2*time.Minute, "people are told", func() bool {
+		return len(s.slackAbout("resolved or no longer evaluated", "hard cap")) == 1 &&
+			len(s.mailAbout("resolved or no longer evaluated", "hard cap")) == 1
+	})
+	for _, key := range append(s.prom.keys("firing"), s.prom.keys("pending")...) {
+		// A forecast of the new month may be pending: it is for an hour.
+		if key != "AISpendWatchdog" && !strings.HasPrefix(key, "AISpendCapForecast/") {
+			t.Errorf("%s after the rollover", key)
+		}
+	}
+	s.wantHook() // and nothing but the firing alert reached it
+	s.prom.checkRules()
+	s.checkDelivery()
+}
