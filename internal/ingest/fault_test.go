@@ -362,3 +362,80 @@ func TestFault_BreaksOffAtTheLastPage(t *testing.T) {
 		p.run(costs, fault{name: "page", do: sim.TruncatedJSON(), want: spend.Decode, page: page, kept: page})
 	}
 }
+
+// TestFault_EndsTooEarly: a last page that says so too early cannot be told from a
+// short bill, so its days are believed; how far the data reaches falls back with
+// them, and nobody takes the lower total for a healthy one.
+func TestFault_EndsTooEarly(t *testing.T) {
+	t.Parallel()
+	for _, id := range targets {
+		t.Run(id.Provider, func(t *testing.T) {
+			t.Parallel()
+			p := newPlant(t)
+			remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.HeavyAbove(15, 33<<20)})
+			p.pull(id, spend.OK) // from here on in two pages
+			remove()
+			p.later(quarter)
+			remove = p.world.Inject(sim.Fault{Source: id.Source, Do: sim.EarlyEnd()})
+			p.pull(id, spend.OK)
+			half := p.window
+			half.To = day("2026-11-16")
+			if got, want := p.total(id.Provider), p.world.Total(id.Provider, half, p.now()).String(); got != want {
+				t.Errorf("total %s, want what the first page says: %s", got, want)
+			}
+			if st := p.status(id); !st.DataThrough.Equal(half.To.Time()) {
+				t.Errorf("data through %s, want %s", st.DataThrough, half.To)
+			}
+			remove()
+			p.pull(id, spend.OK)
+			p.wantTruth(id)
+			if st := p.status(id); !st.DataThrough.Equal(p.now()) {
+				t.Errorf("healed: data through %s", st.DataThrough)
+			}
+		})
+	}
+}
+
+// TestFault_ManyModels: a thousand models a day change no digit of the sum. (Ten
+// thousand on the page are the collector's business.)
+func TestFault_ManyModels(t *testing.T) {
+	t.Parallel()
+	const models = 1000
+	p := newPlant(t)
+	good := spend.MustMoney(p.total("anthropic"))
+	defer p.world.Inject(sim.Fault{Source: report.Source, Do: sim.ManyModels(models)})()
+	p.pull(report, spend.OK)
+	added := spend.MustMoney("0.00001") // a thousandth of a cent
+	want, days := good, 0
+	for d := p.window.From; d < p.window.To; d++ {
+		st, _ := p.book.Snapshot().Statement(report, d)
+		if len(st.Charges) < models {
+			continue // a day without any model to copy
+		}
+		days++
+		for range models {
+			want = want.Add(added)
+		}
+	}
+	if got := p.total("anthropic"); got != want.String() || days < 20 {
+		t.Errorf("total %s with %d days of many models, want %s", got, days, want)
+	}
+}
+
+// TestFault_MissingModel: money without a model is kept, under no model.
+func TestFault_MissingModel(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t)
+	for _, raw := range []string{"null", `""`, ""} {
+		remove := p.world.Inject(sim.Fault{Source: report.Source, Do: sim.Field("model", raw)})
+		p.pull(report, spend.OK)
+		p.wantTruth(report)
+		st, _ := p.book.Snapshot().Statement(report, day("2026-11-20"))
+		for _, c := range st.Charges {
+			if c.Model != "" {
+				t.Errorf("model %s: %+v", raw, c)
+			}
+		}
+		remove()
+	}
+}
