@@ -38,7 +38,7 @@ const patience = 90 * time.Second
 func TestQueriesAgainstPrometheus(t *testing.T) {
 	binary := os.Getenv("AISPEND_PROMETHEUS")
 	if binary == "" {
-		t.Skip("AISPEND_PROMETHEUS names no Prometheus binary: make test sets it")
+		t.Skip("AISPEND_PROMETHEUS names no Prometheus binary: make test-e2e sets it")
 	}
 	prom := startPrometheus(t, binary, startDemo(t))
 	deadline := time.Now().Add(patience)

@@ -64,7 +64,7 @@ func realAlertmanager(t *testing.T, s *sinks) string {
 	t.Helper()
 	binary := os.Getenv("AISPEND_ALERTMANAGER")
 	if binary == "" {
-		t.Skip("AISPEND_ALERTMANAGER is not set: make test sets it to a pinned Alertmanager")
+		t.Skip("AISPEND_ALERTMANAGER is not set: make test-e2e sets it to a pinned Alertmanager")
 	}
 	dir := t.TempDir()
 	templates, err := filepath.Abs("../../rules/templates")

@@ -126,14 +126,24 @@ type daemon struct {
 	site *site
 }
 
+// amount is money of a reply; what is null is 0.
+type amount struct{ spend.Money }
+
+func (a *amount) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	return a.Money.UnmarshalJSON(text)
+}
+
 // capReply is one cap of GET /caps.
 type capReply struct {
-	Scope  string      `json:"scope"`
-	Period string      `json:"period"`
-	Spend  spend.Money `json:"spend_usd"`
+	Scope  string `json:"scope"`
+	Period string `json:"period"`
+	Spend  amount `json:"spend_usd"`
 	Limits struct {
-		Soft spend.Money `json:"soft"`
-		Hard spend.Money `json:"hard"`
+		Soft amount `json:"soft"`
+		Hard amount `json:"hard"`
 	} `json:"limits"`
 	Percent struct {
 		Soft json.Number `json:"soft"`

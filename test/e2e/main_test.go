@@ -3,7 +3,7 @@
 // Alertmanager with the shipped configuration and templates, and sinks that take
 // what Slack, a mail server and a hard-cap hook would get.
 //
-// AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER name the two binaries (make test
+// AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER name the two binaries (make test-e2e
 // builds and names them); without them the tests are skipped.
 package e2e_test
 
@@ -62,6 +62,6 @@ func run(m *testing.M) int {
 func needTools(t *testing.T) {
 	t.Helper()
 	if programs.aispend == "" {
-		t.Skip("set AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER, or run make test, which builds them")
+		t.Skip("set AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER, or run make test-e2e, which builds them")
 	}
 }

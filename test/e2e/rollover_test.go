@@ -28,13 +28,20 @@ func TestMonthRollover(t *testing.T) {
 		return len(got) == 1 && got[0] == "AISpendWatchdog"
 	})
 	after := s.daemons[0].cap("openai")
-	if after.Reached != "" || after.Spend.Cmp(before.Spend) >= 0 || !after.Spend.Equal(s.company.month()) {
+	if after.Reached != "" || after.Spend.Cmp(before.Spend.Money) >= 0 || !after.Spend.Equal(s.company.month()) {
 		t.Errorf("after the rollover: %+v, the bill of the new month is %s", after, s.company.month())
 	}
 	eventually(t, 2*time.Minute, "people are told", func() bool {
 		return len(s.slackAbout("resolved or no longer evaluated", "hard cap")) == 1 &&
 			len(s.mailAbout("resolved or no longer evaluated", "hard cap")) == 1
 	})
+	for _, text := range []string{
+		s.slackAbout("resolved")[0].words(), s.mailAbout("resolved")[0].Text, s.mailAbout("resolved")[0].HTML,
+	} {
+		if !strings.Contains(text, "no longer evaluate") || strings.Contains(text, "stop what spends") {
+			t.Errorf("the end of the alert asks for something, or does not say that it may be no end:\n%s", text)
+		}
+	}
 	for _, key := range append(s.prom.keys("firing"), s.prom.keys("pending")...) {
 		// A forecast of the new month may be pending: it is for an hour.
 		if key != "AISpendWatchdog" && !strings.HasPrefix(key, "AISpendCapForecast/") {

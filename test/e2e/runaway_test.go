@@ -122,7 +122,7 @@ func (s *stack) wantDelivered(c capReply, level string) {
 	}
 	whole, tenth, _ := strings.Cut(percent.String(), ".")
 	want := []string{
-		"openai", level, cents(c.Spend), cents(limit), whole + "." + (tenth + "0")[:1] + "%", "month",
+		"openai", level, cents(c.Spend.Money), cents(limit.Money), whole + "." + (tenth + "0")[:1] + "%", "month",
 		runawayModel, cents(c.TopModels[0].Spend), c.DataThrough.UTC().Format("2 Jan 2006 15:"),
 		"docs/runbooks/AISpendCapReached.md", "https://grafana.example.com/d/aispend-caps",
 	}

@@ -19,7 +19,6 @@ type stack struct {
 	t       *testing.T
 	dir     string
 	company *company
-	site    *site
 	daemons []*daemon
 	prom    *prometheus
 	am      *alertmanager

@@ -39,7 +39,7 @@ func TestDemoStack(t *testing.T) {
 		return
 	}
 	if os.Getenv("AISPEND_PROMETHEUS") == "" || os.Getenv("AISPEND_ALERTMANAGER") == "" {
-		t.Skip("AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER name no binaries: make test sets them")
+		t.Skip("AISPEND_PROMETHEUS and AISPEND_ALERTMANAGER name no binaries: make test-e2e sets them")
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestDemoStack$", "-test.v")
 	cmd.Env = append(os.Environ(), insideVariable+"="+build(t, "./cmd/aispend", "./deploy/slacksink", "./deploy/relay"))
@@ -88,7 +88,7 @@ func insideDemo(t *testing.T, programs string) {
 	var messages []struct {
 		Attachments []struct {
 			Title string `json:"title"`
-			Text  string `json:"text"`
+			Link  string `json:"title_link"`
 		} `json:"attachments"`
 	}
 	eventually(t, "a hard cap arrives in the Slack sink", func() error {
@@ -99,6 +99,9 @@ func insideDemo(t *testing.T, programs string) {
 			for _, a := range m.Attachments {
 				if strings.Contains(a.Title, "openai: hard cap of the month reached") {
 					t.Logf("Slack: %s", a.Title)
+					if a.Link != "http://127.0.0.1:3000/d/aispend-caps" {
+						t.Errorf("it leads to %q, not to the dashboard of the caps", a.Link)
+					}
 					return nil
 				}
 			}
