@@ -1,7 +1,6 @@
 package dashboards_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -141,12 +140,14 @@ func checkPanel(t *testing.T, what string, p panel) {
 		dollars = dollars || strings.Contains(q.Expr, "_usd")
 	}
 	// Money that is not a share or a count of something is shown as USD.
-	text, err := json.Marshal(p.FieldConfig)
-	if err != nil {
-		t.Fatal(err)
+	usd := p.FieldConfig.Defaults.Unit == "currencyUSD"
+	for _, o := range p.FieldConfig.Overrides {
+		for _, property := range o.Properties {
+			usd = usd || property.ID == "unit" && string(property.Value) == `"currencyUSD"`
+		}
 	}
 	countOrShare := regexp.MustCompile(`^(count|sum\(max by \(job\))|/ on |ALERTS`)
-	if dollars && !countOrShare.MatchString(p.Targets[0].Expr) && !strings.Contains(string(text), `"currencyUSD"`) {
+	if dollars && !usd && !countOrShare.MatchString(p.Targets[0].Expr) {
 		t.Errorf("%s: money without its unit", what)
 	}
 	if p.Type == "table" {

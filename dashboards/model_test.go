@@ -120,7 +120,17 @@ type panel struct {
 }
 
 type fieldConfig struct {
-	Defaults  map[string]json.RawMessage `json:"defaults"`
+	Defaults struct {
+		Unit       string          `json:"unit"`
+		Decimals   *int            `json:"decimals"`
+		Min        *float64        `json:"min"`
+		Max        *float64        `json:"max"`
+		Color      json.RawMessage `json:"color"` // this and the next: checked by typecheck.mjs
+		Thresholds json.RawMessage `json:"thresholds"`
+		Mappings   json.RawMessage `json:"mappings"`
+		Links      json.RawMessage `json:"links"`
+		Custom     json.RawMessage `json:"custom"`
+	} `json:"defaults"`
 	Overrides []struct {
 		Matcher struct {
 			ID      string `json:"id"`
