@@ -227,14 +227,20 @@ func bodies(pages []spend.Page) string {
 
 // runAll runs the rows of one line of the table against both vendors.
 func runAll(t *testing.T, faults ...fault) {
+	eachVendor(t, func(_ *testing.T, p *plant, id spend.SourceID) {
+		for _, f := range faults {
+			p.run(id, f)
+		}
+	})
+}
+
+// eachVendor runs a test against both vendors side by side, each on a plant of its own.
+func eachVendor(t *testing.T, test func(t *testing.T, p *plant, id spend.SourceID)) {
 	t.Parallel()
 	for _, id := range targets {
 		t.Run(id.Provider, func(t *testing.T) {
 			t.Parallel()
-			p := newPlant(t)
-			for _, f := range faults {
-				p.run(id, f)
-			}
+			test(t, newPlant(t), id)
 		})
 	}
 }

@@ -161,38 +161,28 @@ func TestFault_MoreWithoutCursor(t *testing.T) {
 }
 
 func TestFault_DuplicateBucket(t *testing.T) {
-	t.Parallel()
-	for _, id := range targets {
-		t.Run(id.Provider, func(t *testing.T) {
-			t.Parallel()
-			p := newPlant(t)
-			p.run(id, fault{name: "different content", do: sim.DuplicateBucket(true), want: spend.Schema, kept: 1})
-			p.later(quarter)
-			defer p.world.Inject(sim.Fault{Source: id.Source, Do: sim.DuplicateBucket(false)})()
-			p.pull(id, spend.OK)
-			p.wantTruth(id)
-		})
-	}
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		p.run(id, fault{name: "different content", do: sim.DuplicateBucket(true), want: spend.Schema, kept: 1})
+		p.later(quarter)
+		defer p.world.Inject(sim.Fault{Source: id.Source, Do: sim.DuplicateBucket(false)})()
+		p.pull(id, spend.OK)
+		p.wantTruth(id)
+	})
 }
 
 // TestFault_OddButRight: what is unusual and allowed is applied, digit for digit.
 func TestFault_OddButRight(t *testing.T) {
-	t.Parallel()
-	for _, id := range targets {
-		t.Run(id.Provider, func(t *testing.T) {
-			t.Parallel()
-			p := newPlant(t)
-			for _, do := range []sim.Effect{
-				sim.NewFields(), sim.NewEnumValues(), sim.AmountsAsStrings(), sim.AmountsAsNumbers(),
-			} {
-				p.later(quarter)
-				remove := p.world.Inject(sim.Fault{Source: id.Source, Do: do})
-				p.pull(id, spend.OK)
-				p.wantTruth(id)
-				remove()
-			}
-		})
-	}
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		for _, do := range []sim.Effect{
+			sim.NewFields(), sim.NewEnumValues(), sim.AmountsAsStrings(), sim.AmountsAsNumbers(),
+		} {
+			p.later(quarter)
+			remove := p.world.Inject(sim.Fault{Source: id.Source, Do: do})
+			p.pull(id, spend.OK)
+			p.wantTruth(id)
+			remove()
+		}
+	})
 }
 
 func TestFault_BadAmount(t *testing.T) {
@@ -206,42 +196,32 @@ func TestFault_BadAmount(t *testing.T) {
 
 // TestFault_NegativeAmounts: the sign is kept.
 func TestFault_NegativeAmounts(t *testing.T) {
-	t.Parallel()
-	for _, id := range targets {
-		t.Run(id.Provider, func(t *testing.T) {
-			t.Parallel()
-			p := newPlant(t)
-			good := p.total(id.Provider)
-			defer p.world.Inject(sim.Fault{Source: id.Source, Do: sim.NegateAmounts()})()
-			p.pull(id, spend.OK)
-			if got := p.total(id.Provider); got != "-"+good {
-				t.Errorf("total is %s, want -%s", got, good)
-			}
-		})
-	}
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		good := p.total(id.Provider)
+		defer p.world.Inject(sim.Fault{Source: id.Source, Do: sim.NegateAmounts()})()
+		p.pull(id, spend.OK)
+		if got := p.total(id.Provider); got != "-"+good {
+			t.Errorf("total is %s, want -%s", got, good)
+		}
+	})
 }
 
 func TestFault_OtherCurrency(t *testing.T) {
-	t.Parallel()
-	for _, id := range targets {
-		t.Run(id.Provider, func(t *testing.T) {
-			t.Parallel()
-			p := newPlant(t)
-			good := p.total(id.Provider)
-			remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.Currency(`"EUR"`)})
-			p.pull(id, spend.Currency)
-			un := resultOf(t, p.book, p.window).Unconverted
-			if len(un) != 1 || un[0].Currency != "EUR" || un[0].Cost.IsZero() {
-				t.Fatalf("unconverted %+v", un)
-			}
-			sum := spend.MustMoney(p.total(id.Provider)).Add(un[0].Cost)
-			if sum.String() != good {
-				t.Errorf("USD and EUR rows are %s together, want %s", sum, good)
-			}
-			remove()
-			p.run(id, fault{name: "no currency", do: sim.Currency(""), want: spend.Schema, kept: 1})
-		})
-	}
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		good := p.total(id.Provider)
+		remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.Currency(`"EUR"`)})
+		p.pull(id, spend.Currency)
+		un := resultOf(t, p.book, p.window).Unconverted
+		if len(un) != 1 || un[0].Currency != "EUR" || un[0].Cost.IsZero() {
+			t.Fatalf("unconverted %+v", un)
+		}
+		sum := spend.MustMoney(p.total(id.Provider)).Add(un[0].Cost)
+		if sum.String() != good {
+			t.Errorf("USD and EUR rows are %s together, want %s", sum, good)
+		}
+		remove()
+		p.run(id, fault{name: "no currency", do: sim.Currency(""), want: spend.Schema, kept: 1})
+	})
 }
 
 func TestFault_ClockSkew(t *testing.T) {
@@ -259,39 +239,34 @@ func TestFault_ClockSkew(t *testing.T) {
 // TestFault_DayOrModelVanishes: what a later complete walk does not have is gone,
 // and what is lowered on a closed day is counted.
 func TestFault_DayOrModelVanishes(t *testing.T) {
-	t.Parallel()
-	for _, id := range targets {
-		t.Run(id.Provider, func(t *testing.T) {
-			t.Parallel()
-			p := newPlant(t)
-			d := day("2026-11-12")
-			money := p.world.Total(id.Provider, spend.Window{From: d, To: d + 1}, p.now())
-			good := spend.MustMoney(p.total(id.Provider))
-			for _, do := range []sim.Effect{sim.DropDay(d), sim.MissingBucket(d)} {
-				remove := p.world.Inject(sim.Fault{Source: id.Source, Do: do})
-				_, before := p.seen.revised()
-				p.pull(id, spend.OK)
-				_, after := p.seen.revised()
-				if got, down := p.total(id.Provider), after.Sub(before); got != good.Sub(money).String() || !down.Equal(money) {
-					t.Errorf("%s: total %s, revised down by %s, want %s less than %s", do.Name(), got, down, money, good)
-				}
-				remove()
-				p.pull(id, spend.OK)
-				p.wantTruth(id)
-			}
-			model := p.world.Models(id.Provider)[0]
-			p.world.Inject(sim.Fault{Source: id.Source, Do: sim.DropModel(model)})
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		d := day("2026-11-12")
+		money := p.world.Total(id.Provider, spend.Window{From: d, To: d + 1}, p.now())
+		good := spend.MustMoney(p.total(id.Provider))
+		for _, do := range []sim.Effect{sim.DropDay(d), sim.MissingBucket(d)} {
+			remove := p.world.Inject(sim.Fault{Source: id.Source, Do: do})
+			_, before := p.seen.revised()
 			p.pull(id, spend.OK)
-			for d := p.window.From; d < p.window.To; d++ {
-				st, _ := p.book.Snapshot().Statement(id, d)
-				for _, c := range st.Charges {
-					if c.Model == model {
-						t.Errorf("%s: %s is still there: %+v", d, model, c)
-					}
+			_, after := p.seen.revised()
+			if got, down := p.total(id.Provider), after.Sub(before); got != good.Sub(money).String() || !down.Equal(money) {
+				t.Errorf("%s: total %s, revised down by %s, want %s less than %s", do.Name(), got, down, money, good)
+			}
+			remove()
+			p.pull(id, spend.OK)
+			p.wantTruth(id)
+		}
+		model := p.world.Models(id.Provider)[0]
+		p.world.Inject(sim.Fault{Source: id.Source, Do: sim.DropModel(model)})
+		p.pull(id, spend.OK)
+		for d := p.window.From; d < p.window.To; d++ {
+			st, _ := p.book.Snapshot().Statement(id, d)
+			for _, c := range st.Charges {
+				if c.Model == model {
+					t.Errorf("%s: %s is still there: %+v", d, model, c)
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // TestFault_WholeWindowVanishes: held, three walks over an hour, then followed.
@@ -323,20 +298,15 @@ func TestFault_WholeWindowVanishes(t *testing.T) {
 // TestFault_ModelRenamed: whole-day replacement counts no name twice, and no
 // spelling of a name does harm.
 func TestFault_ModelRenamed(t *testing.T) {
-	t.Parallel()
-	for _, id := range targets {
-		t.Run(id.Provider, func(t *testing.T) {
-			t.Parallel()
-			p := newPlant(t)
-			from := p.world.Models(id.Provider)[0]
-			for _, to := range []string{"renamed-model", "evil\"\n\x7f\u200dmodel", strings.Repeat("long", 400)} {
-				remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.RenameModel(from, to)})
-				p.pull(id, spend.OK)
-				p.wantTruth(id)
-				remove()
-			}
-		})
-	}
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		from := p.world.Models(id.Provider)[0]
+		for _, to := range []string{"renamed-model", "evil\"\n\x7f\u200dmodel", strings.Repeat("long", 400)} {
+			remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.RenameModel(from, to)})
+			p.pull(id, spend.OK)
+			p.wantTruth(id)
+			remove()
+		}
+	})
 }
 
 // TestFault_KeyRotatedAtRunTime: without a restart, from the file.
@@ -367,33 +337,28 @@ func TestFault_BreaksOffAtTheLastPage(t *testing.T) {
 // short bill, so its days are believed; how far the data reaches falls back with
 // them, and nobody takes the lower total for a healthy one.
 func TestFault_EndsTooEarly(t *testing.T) {
-	t.Parallel()
-	for _, id := range targets {
-		t.Run(id.Provider, func(t *testing.T) {
-			t.Parallel()
-			p := newPlant(t)
-			remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.HeavyAbove(15, 33<<20)})
-			p.pull(id, spend.OK) // from here on in two pages
-			remove()
-			p.later(quarter)
-			remove = p.world.Inject(sim.Fault{Source: id.Source, Do: sim.EarlyEnd()})
-			p.pull(id, spend.OK)
-			half := p.window
-			half.To = day("2026-11-16")
-			if got, want := p.total(id.Provider), p.world.Total(id.Provider, half, p.now()).String(); got != want {
-				t.Errorf("total %s, want what the first page says: %s", got, want)
-			}
-			if st := p.status(id); !st.DataThrough.Equal(half.To.Time()) {
-				t.Errorf("data through %s, want %s", st.DataThrough, half.To)
-			}
-			remove()
-			p.pull(id, spend.OK)
-			p.wantTruth(id)
-			if st := p.status(id); !st.DataThrough.Equal(p.now()) {
-				t.Errorf("healed: data through %s", st.DataThrough)
-			}
-		})
-	}
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.HeavyAbove(15, 33<<20)})
+		p.pull(id, spend.OK) // from here on in two pages
+		remove()
+		p.later(quarter)
+		remove = p.world.Inject(sim.Fault{Source: id.Source, Do: sim.EarlyEnd()})
+		p.pull(id, spend.OK)
+		half := p.window
+		half.To = day("2026-11-16")
+		if got, want := p.total(id.Provider), p.world.Total(id.Provider, half, p.now()).String(); got != want {
+			t.Errorf("total %s, want what the first page says: %s", got, want)
+		}
+		if st := p.status(id); !st.DataThrough.Equal(half.To.Time()) {
+			t.Errorf("data through %s, want %s", st.DataThrough, half.To)
+		}
+		remove()
+		p.pull(id, spend.OK)
+		p.wantTruth(id)
+		if st := p.status(id); !st.DataThrough.Equal(p.now()) {
+			t.Errorf("healed: data through %s", st.DataThrough)
+		}
+	})
 }
 
 // TestFault_ManyModels: a thousand models a day change no digit of the sum. (Ten
