@@ -23,7 +23,7 @@ export AISPEND_AMTOOL = $(AMTOOL)
 test-e2e bench-alerts: export AISPEND_PROMETHEUS = $(PROMETHEUS)
 test-e2e bench-alerts: export AISPEND_ALERTMANAGER = $(ALERTMANAGER)
 
-.PHONY: all demo build test test-e2e test-kill bench-alerts lint format bench fuzz clean tools help
+.PHONY: all demo build test test-e2e test-kill bench-alerts mutate lint format bench fuzz clean tools help
 
 all: lint build test test-e2e
 
@@ -45,6 +45,9 @@ test-e2e: $(GOTESTSUM) $(PROMTOOL) $(PROMETHEUS) $(AMTOOL) $(ALERTMANAGER) ## re
 
 test-kill: ## 200 SIGKILLs at random moments, every sum checked after each
 	AISPEND_KILLS=200 AISPEND_CRASH_ROUNDS=200 $(GO) test -count=1 -timeout 40m -run 'Kill' -v ./internal/store/badger ./cmd/aispend
+
+mutate: $(PROMTOOL) ## put mistakes into the alerting rules and list those that no test notices
+	$(GO) run ./rules/mutate
 
 lint: $(GOLANGCI_LINT) ## golangci-lint, formatting and a tidy go.mod
 	$(GOLANGCI_LINT) run ./...

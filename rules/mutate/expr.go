@@ -70,9 +70,10 @@ func next(expr string, i int) (int, kind) {
 		return len(expr), -1
 	case c == '"':
 		for j := i + 1; j < len(expr); j++ {
-			if expr[j] == '\\' {
+			switch expr[j] {
+			case '\\':
 				j++
-			} else if expr[j] == '"' {
+			case '"':
 				return j + 1, quoted
 			}
 		}

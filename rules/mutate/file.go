@@ -165,10 +165,11 @@ func (r ruleNode) waits(keep func(what string) error) error {
 	if err != nil {
 		return fmt.Errorf("reading for of %s: %w", r.alert, err)
 	}
+	half := time.Duration(d / 2).Truncate(time.Second)
 	for _, m := range []struct {
 		what string
 		to   model.Duration
-	}{{"drop", 0}, {"double", 2 * d}, {"halve", d / 2 / model.Duration(time.Second) * model.Duration(time.Second)}} {
+	}{{"drop", 0}, {"double", 2 * d}, {"halve", model.Duration(half)}} {
 		wait.Value = m.to.String()
 		if err := keep(m.what + " for " + right); err != nil {
 			return err

@@ -41,7 +41,8 @@ func newJudge(ctx context.Context, promtool, dir string, list []mutant) (*judge,
 			return nil, err
 		}
 		j.tests[m.alert] = tests
-		if m.content, err = os.ReadFile(filepath.Join(dir, m.file)); err != nil { //nolint:gosec // named by the caller
+		m.content, err = os.ReadFile(filepath.Join(dir, m.file)) //nolint:gosec // named by the caller
+		if err != nil {
 			return nil, fmt.Errorf("reading rules: %w", err)
 		}
 		v, err := j.one(ctx, m)

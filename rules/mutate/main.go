@@ -87,6 +87,7 @@ func read(dir, alert string) ([]mutant, error) {
 
 // report prints what survived, and fails if that is too much.
 func report(out io.Writer, list []mutant, verdicts []verdict, verbose bool) error {
+	var text strings.Builder
 	n := map[verdict]int{}
 	for i, m := range list {
 		n[verdicts[i]]++
@@ -94,9 +95,9 @@ func report(out io.Writer, list []mutant, verdicts []verdict, verbose bool) erro
 			continue
 		}
 		state := map[verdict]string{survived: "survived", invalid: "not valid"}[verdicts[i]]
-		fmt.Fprintf(out, "%s: %s: %s: %s\n", m.file, m.alert, state, m.what)
+		fmt.Fprintf(&text, "%s: %s: %s: %s\n", m.file, m.alert, state, m.what)
 		if verbose {
-			fmt.Fprintf(out, "\t%s\n", strings.ReplaceAll(m.expr, "\n", "\n\t"))
+			fmt.Fprintf(&text, "\t%s\n", strings.ReplaceAll(m.expr, "\n", "\n\t"))
 		}
 	}
 	valid := len(list) - n[invalid]
@@ -104,8 +105,11 @@ func report(out io.Writer, list []mutant, verdicts []verdict, verbose bool) erro
 		return fmt.Errorf("no mutant could be made")
 	}
 	rate := float64(n[caught]) / float64(valid)
-	fmt.Fprintf(out, "%d mutants, %d caught (%.1f %%), %d survived; %d more were not valid\n",
+	fmt.Fprintf(&text, "%d mutants, %d caught (%.1f %%), %d survived; %d more were not valid\n",
 		valid, n[caught], 100*rate, n[survived], n[invalid])
+	if _, err := io.WriteString(out, text.String()); err != nil {
+		return fmt.Errorf("printing the report: %w", err)
+	}
 	if rate < enough {
 		return fmt.Errorf("%.1f %% caught is less than %.0f %%", 100*rate, 100*enough)
 	}

@@ -35,16 +35,18 @@ func TestChanges(t *testing.T) {
 			"drop scope from by": `max by (job) (a)`,
 		}},
 		{"bridge", `last_over_time(a{x="y"}[10m] offset 1d)`, map[string]string{
-			"remove last_over_time": `(a{x="y"} offset 1d)`, `drop matcher x="y"`: `last_over_time(a{}[10m] offset 1d)`,
-			"remove offset 1d": `last_over_time(a{x="y"}[10m] )`,
+			"remove last_over_time": `(a{x="y"} offset 1d)`,
+			`drop matcher x="y"`:    `last_over_time(a{}[10m] offset 1d)`,
+			"remove offset 1d":      `last_over_time(a{x="y"}[10m] )`,
 		}},
 		{"bridge of a sum", `last_over_time(sum by (job) (a)[10m:1m])`, map[string]string{
 			"remove the bridge of the sum": `last_over_time(sum by (job) (a)[1m:1m])`,
 			"drop job from by":             `last_over_time(sum by () (a)[10m:1m])`,
 		}},
 		{"clauses", `(a or on (x) b unless c) and d`, map[string]string{
-			"remove or ...": `(a ) and d`, "remove ... or": `(b unless c) and d`, "remove unless ...": `(a or on (x) b ) and d`,
-			"remove and ...": `(a or on (x) b unless c) `, "drop x from on": `(a or on () b unless c) and d`,
+			"remove or ...": `(a ) and d`, "remove ... or": `(b unless c) and d`,
+			"remove unless ...": `(a or on (x) b ) and d`, "remove and ...": `(a or on (x) b unless c) `,
+			"drop x from on": `(a or on () b unless c) and d`,
 		}},
 		{"thresholds", `a[10m] > 0 # 7`, map[string]string{
 			"> becomes <=": `a[10m] <= 0 # 7`, "> becomes >=": `a[10m] >= 0 # 7`,
@@ -87,8 +89,8 @@ func TestMutantsHoldOneAlertAndOneMistake(t *testing.T) {
 		if m.alert != "One" || strings.Contains(string(m.content), "Two") {
 			t.Errorf("mutant %q of %s:\n%s", m.what, m.alert, m.content)
 		}
-		right := strings.Contains(string(m.content), "expr: a > 1\n") && strings.Contains(string(m.content), "for: 10m\n")
-		if right {
+		content := string(m.content)
+		if strings.Contains(content, "expr: a > 1\n") && strings.Contains(content, "for: 10m\n") {
 			t.Errorf("mutant %q has no mistake:\n%s", m.what, m.content)
 		}
 		got = append(got, m.what)
@@ -137,7 +139,8 @@ func TestSurvivorsAreListed(t *testing.T) {
 		t.Errorf("report: %v", err)
 	}
 	for _, want := range []string{
-		"f.yml: One: not valid: > becomes >=\n", "f.yml: One: survived: drop for 10m\n", "6 mutants, 1 caught (16.7 %), 5 survived; 1 more",
+		"f.yml: One: not valid: > becomes >=\n", "f.yml: One: survived: drop for 10m\n",
+		"6 mutants, 1 caught (16.7 %), 5 survived; 1 more",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the report lacks %q:\n%s", want, &out)
