@@ -14,6 +14,7 @@ import (
 	"github.com/aispend/aispend/internal/config"
 	"github.com/aispend/aispend/internal/ingest"
 	"github.com/aispend/aispend/internal/rollup"
+	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/internal/store/badger"
 	"github.com/aispend/aispend/internal/telemetry"
 	"github.com/aispend/aispend/spend"
@@ -164,9 +165,19 @@ func (a *App) openStore(ctx context.Context, cfg *config.Config, down *teardown)
 	return nil
 }
 
+// sources lists what the ledger knows. A source whose records are lost is not
+// among them, which publish tells: it must not keep the others from starting.
+func (a *App) sources(ctx context.Context) ([]store.SourceRecord, error) {
+	records, err := a.store.Sources(ctx)
+	if errors.Is(err, store.ErrCorrupt) {
+		err = nil
+	}
+	return records, err
+}
+
 // accounts compares the ledger's accounts with the configuration's.
 func (a *App) accounts(ctx context.Context, cfg *config.Config) ([]config.Rename, error) {
-	records, err := a.store.Sources(ctx)
+	records, err := a.sources(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the accounts of the ledger: %w", err)
 	}
@@ -202,6 +213,10 @@ func (a *App) publish(ctx context.Context) error {
 	got, err := ingest.LoadBook(ctx, a.store, a.book)
 	if err != nil {
 		return fmt.Errorf("loading the ledger: %w", err)
+	}
+	if got.Lost != nil {
+		a.log.Error("the ledger of a source is lost: its money is missing from every sum; see docs/operations.md",
+			"err", got.Lost)
 	}
 	for id, days := range got.Damaged {
 		a.log.Error("days of the ledger are damaged and will be pulled again",

@@ -136,7 +136,7 @@ func (a *App) prepare(ctx context.Context, g *generation) error {
 	if err := g.runner.Prepare(ctx); err != nil {
 		return fmt.Errorf("preparing the sources: %w", err)
 	}
-	records, err := a.store.Sources(ctx)
+	records, err := a.sources(ctx)
 	if err != nil {
 		return fmt.Errorf("reading where disabled sources stand: %w", err)
 	}
