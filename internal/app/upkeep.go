@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -14,6 +15,10 @@ const (
 	upkeepDelay    = 2 * time.Minute // after the start, which has enough to do
 	expireInterval = time.Hour
 	verifyInterval = 24 * time.Hour
+
+	// Loading the ledger and compacting leave garbage that Go would keep for minutes.
+	tidyDelay    = 5 * time.Second
+	tidyInterval = 10 * time.Minute
 )
 
 // startUpkeep drops what has expired, hourly, and reads everything once a day to
@@ -30,6 +35,9 @@ func (a *App) startUpkeep(down *teardown) {
 				a.log.Error("the store is damaged, see docs/operations.md", "err", err)
 			}
 		})
+	})
+	wg.Go(func() {
+		every(ctx, tidyDelay, tidyInterval, debug.FreeOSMemory)
 	})
 	down.push("upkeep", func(context.Context) error {
 		cancel()
