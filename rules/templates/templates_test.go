@@ -213,6 +213,7 @@ func TestHTMLMail(t *testing.T) {
 func TestBarOfACap(t *testing.T) {
 	mustContain(t, render(t, of(reached("soft")), "aispend.html", "html"), `width="85%"`)
 	mustNotContain(t, render(t, of(reached("hard")), "aispend.html", "html"), `width="102%"`)
+	mustNotContain(t, render(t, messages()["hard resolved"], "aispend.html", "html"), "Next:", "stop what spends")
 	page := render(t, of(stale("openai/costs")), "aispend.html", "html")
 	mustNotContain(t, page, `class="big ink"`)
 }
