@@ -121,12 +121,19 @@ func (s *stack) wantDelivered(c capReply, level string) {
 		limit, percent = c.Limits.Hard, c.Percent.Hard
 	}
 	whole, tenth, _ := strings.Cut(percent.String(), ".")
+	title := "openai: " + reached(level) + ", " + cents(c.Spend.Money) + " USD of " + cents(limit.Money) +
+		" USD (" + whole + "." + (tenth + "0")[:1] + "%)"
 	want := []string{
-		"openai", level, cents(c.Spend.Money), cents(limit.Money), whole + "." + (tenth + "0")[:1] + "%", "month",
-		runawayModel, cents(c.TopModels[0].Spend), c.DataThrough.UTC().Format("2 Jan 2006 15:"),
-		"docs/runbooks/AISpendCapReached.md", "https://grafana.example.com/d/aispend-caps",
+		runawayModel, "docs/runbooks/AISpendCapReached.md", "https://grafana.example.com/d/aispend-caps",
+		cents(c.Limits.Soft.Money) + " USD", cents(c.Limits.Hard.Money) + " USD",
+	}
+	for _, m := range c.TopModels {
+		want = append(want, m.Model+" "+cents(m.Spend)+" USD")
 	}
 	message, mail := s.slackAbout(reached(level))[0], s.mailAbout(reached(level))[0]
+	if !strings.HasSuffix(message.title(), title) || !strings.HasSuffix(mail.Subject, title) {
+		s.t.Errorf("the titles are\n%s\n%s, want\n%s", message.title(), mail.Subject, title)
+	}
 	for what, text := range map[string]string{
 		"Slack message": message.words(), "mail's text": mail.Subject + "\n" + mail.Text,
 		"mail's HTML": mail.Subject + "\n" + mail.HTML,
@@ -136,7 +143,21 @@ func (s *stack) wantDelivered(c capReply, level string) {
 				s.t.Errorf("the %s of level %s does not say %q:\n%s", what, level, w, text)
 			}
 		}
+		if !namesMinute(text, c.DataThrough) {
+			s.t.Errorf("the %s of level %s does not say that the data reaches to %s:\n%s", what, level, c.DataThrough, text)
+		}
 	}
+}
+
+// namesMinute reports whether a text names a time, give or take the minute in which
+// people are told.
+func namesMinute(text string, at time.Time) bool {
+	for off := -time.Minute; off <= time.Minute; off += time.Minute {
+		if strings.Contains(text, at.Add(off).UTC().Format("2 Jan 2006 15:04")+" UTC") {
+			return true
+		}
+	}
+	return false
 }
 
 // wantHook waits for the call of the hard-cap hook and requires its labels.
