@@ -39,8 +39,9 @@ type App struct {
 	lastReload atomic.Pointer[collector.Reload]
 	current    atomic.Pointer[generation]
 
-	changing turn       // held by a reload or a recompute
-	broken   chan error // what the daemon cannot go on after
+	changing turn          // held by a reload or a recompute
+	begun    chan struct{} // closed when the first pulls are started
+	broken   chan error    // what the daemon cannot go on after
 }
 
 // Run runs the daemon until ctx ends, then stops it in order: listeners drain,
@@ -56,7 +57,7 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 	}
 	a := &App{
 		opts: opts, log: opts.Logger, started: opts.Now(), book: rollup.NewBook(), pulls: collector.NewPullMetrics(),
-		changing: make(turn, 1), broken: make(chan error, 1),
+		changing: make(turn, 1), begun: make(chan struct{}), broken: make(chan error, 1),
 	}
 	down := &teardown{log: a.log}
 	defer func() { err = errors.Join(unlessStopped(ctx, err), down.run()) }()
@@ -99,6 +100,7 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 	a.warnIfOpen(loaded.Config)
 	a.startUpkeep(down)
 	gen.start()
+	close(a.begun)
 	a.ready.Store(true)
 	a.log.Info("ready", "sources", len(gen.sources), "config", loaded.Source)
 	return a.wait(ctx, reload, failed)

@@ -165,3 +165,17 @@ func TestOneSourceDown(t *testing.T) {
 		return r.metric(`aispend_source_up{account="acme",provider="openai",source="openai/costs"}`) == "1"
 	})
 }
+
+// TestReloadBeforeTheFirstPull asks for a reload the moment the port is open,
+// over and over: it waits for the start to end instead of leaving two sets of
+// sources running, which the race detector and the leak check of TestMain see.
+func TestReloadBeforeTheFirstPull(t *testing.T) {
+	s := newSite(t)
+	for range 5 {
+		r := s.mustStart()
+		if code, body := r.call(http.MethodPost, "/-/reload", token); code != http.StatusOK {
+			t.Errorf("POST /-/reload at once: %d %s", code, body)
+		}
+		r.stop()
+	}
+}

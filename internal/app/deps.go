@@ -114,6 +114,9 @@ func (a *App) tokens() api.Tokens {
 }
 
 func (a *App) recompute(ctx context.Context, req api.RecomputeRequest) (api.RecomputeReport, error) {
+	if err := a.hasBegun(ctx); err != nil {
+		return api.RecomputeReport{}, err
+	}
 	// A reload in the middle would start pulls that know nothing of this replay.
 	if err := a.changing.take(ctx); err != nil {
 		return api.RecomputeReport{}, fmt.Errorf("waiting for the running reload: %w", err)

@@ -37,6 +37,18 @@ func (t turn) tryTake() bool {
 
 func (t turn) give() { <-t }
 
+// hasBegun waits until the first pulls are started. The listeners are open a
+// moment before that; a reload or a replay in between would see sources that
+// nobody runs yet, and leave two sets of them running.
+func (a *App) hasBegun(ctx context.Context) error {
+	select {
+	case <-a.begun:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the start to end: %w", ctx.Err())
+	}
+}
+
 // Reload loads the configuration anew, all or nothing: everything that can fail
 // comes before anything changes. After an error the daemon runs on with what it
 // had; the error is logged, returned and visible in the reload metrics. It waits
@@ -56,6 +68,9 @@ func (a *App) Reload(ctx context.Context) error {
 // reloadUnlessBusy is Reload for a caller who waits for the answer: a replay can
 // take minutes, so it is told to come back (api.ErrBusy).
 func (a *App) reloadUnlessBusy(ctx context.Context) error {
+	if err := a.hasBegun(ctx); err != nil {
+		return err
+	}
 	if !a.changing.tryTake() {
 		return api.ErrBusy
 	}
