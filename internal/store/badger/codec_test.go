@@ -24,6 +24,8 @@ func (k key) bytes() []byte {
 	switch {
 	case k.space == spaceMeta && k.kind == metaIdentity:
 		return keyIdentity()
+	case k.space == spaceMeta && k.kind == metaSummary:
+		return keySummary()
 	case k.space == spaceMeta:
 		return keyCatalogue(k.copy)
 	case k.space == spaceHead:
@@ -44,6 +46,7 @@ func (k key) bytes() []byte {
 func randomKey(r *rand.Rand) key {
 	shapes := []key{
 		{space: spaceMeta, kind: metaIdentity},
+		{space: spaceMeta, kind: metaSummary},
 		{space: spaceMeta, kind: metaCatalogue, copy: byte(r.IntN(2))},
 		{space: spaceHead, num: r.Uint32(), copy: byte(r.IntN(2))},
 		{space: spaceDay, day: spend.Day(r.Uint32()), num: r.Uint32(), copy: byte(r.IntN(2)), chunk: uint16(r.Uint32())},
@@ -286,6 +289,56 @@ func FuzzCursorAndPageID(f *testing.F) {
 		}
 		if day, pull, seq, ok := parsePageID(s); ok && pageID(day, pull, seq) != s {
 			t.Fatalf("page id %q has two spellings", s)
+		}
+	})
+}
+
+func testSummary() map[spend.Day]dayCounters {
+	return map[spend.Day]dayCounters{
+		math.MinInt32: {Pulls: 1, Pages: map[string]int{}},
+		-1:            {Pages: map[string]int{"anthropic": 3}},
+		20780:         {Pulls: 300, Pages: map[string]int{"openai": 70000, "anthropic": 1}},
+		math.MaxInt32: {Pulls: math.MaxInt32, Pages: map[string]int{"": 1}},
+	}
+}
+
+func TestSummaryRoundTrip(t *testing.T) {
+	for _, want := range []map[spend.Day]dayCounters{{}, testSummary()} {
+		b := encodeSummary(99, want)
+		seq, got, err := decodeSummary(b)
+		if err != nil || seq != 99 {
+			t.Fatalf("sequence %d, %v", seq, err)
+		}
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Fatalf("difference (-want +got):\n%s", diff)
+		}
+		for i := range b {
+			if _, _, err := decodeSummary(b[:i]); !errors.Is(err, errSummary) {
+				t.Fatalf("a summary cut to %d of %d bytes: %v", i, len(b), err)
+			}
+		}
+		if _, _, err := decodeSummary(append(b, 0)); !errors.Is(err, errSummary) {
+			t.Fatalf("a byte too many: %v", err)
+		}
+	}
+}
+
+func FuzzDecodeSummary(f *testing.F) {
+	f.Add(encodeSummary(7, testSummary()))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		seq, days, err := decodeSummary(b)
+		if err != nil {
+			if !errors.Is(err, errSummary) {
+				t.Fatalf("error without its class: %v", err)
+			}
+			return
+		}
+		if len(days) > len(b) {
+			t.Fatalf("%d days from %d bytes", len(days), len(b))
+		}
+		seqAgain, again, err := decodeSummary(encodeSummary(seq, days))
+		if diff := gocmp.Diff(days, again); err != nil || seq != seqAgain || diff != "" {
+			t.Fatalf("decoded twice: %d and %d, %v\n%s", seq, seqAgain, err, diff)
 		}
 	})
 }

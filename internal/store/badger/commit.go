@@ -41,14 +41,15 @@ func (b *batch) append(key, value []byte) {
 
 // room makes room for n more bytes, writing out what is there if need be.
 func (b *batch) room(n int) error {
-	if b.size+int64(n)+tailReserve <= b.s.opt.batchBytes() && len(b.entries) < maxEntries {
+	if b.size+int64(n)+tailReserve+b.s.summaryBytes() <= b.s.opt.batchBytes() && len(b.entries) < maxEntries {
 		return nil
 	}
 	return b.flush()
 }
 
 const (
-	// tailReserve is kept for what every transaction of a pull adds: its record and counters.
+	// tailReserve is kept for what every transaction of a pull adds: its record and the
+	// counters of the days it touched. The summary of all days comes on top.
 	tailReserve = 8 << 10
 	// maxEntries is below Badger's limit on the number of entries of a 1 MiB memtable.
 	maxEntries = 1000
@@ -59,15 +60,18 @@ func (b *batch) flush() error {
 	if len(b.entries) == 0 {
 		return nil
 	}
-	publish, err := b.finishPull()
+	updated, err := b.finishPull()
 	if err != nil {
 		return err
+	}
+	if len(updated) > 0 {
+		b.s.summarize(b, b.s.cat.Seq, updated)
 	}
 	if err := b.s.write(b.entries); err != nil {
 		return err
 	}
 	b.reset()
-	publish()
+	b.publish(updated)
 	return nil
 }
 
@@ -76,19 +80,18 @@ func (b *batch) reset() {
 	clear(b.pages)
 }
 
-// finishPull adds the pull's record and the counters of the days it touched.
-// publish makes the new counters known once they are written.
-func (b *batch) finishPull() (publish func(), err error) {
+// finishPull adds the pull's record and the counters of the days it touched, which
+// it returns: publish makes them known once they are written.
+func (b *batch) finishPull() (updated map[spend.Day]dayCounters, err error) {
 	if b.pull == nil {
-		return func() {}, nil
+		return nil, nil
 	}
 	rec, err := json.Marshal(b.pull)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the record of pull %s: %w", b.pull.id, err)
 	}
 	b.put(keyPull(b.pull.day(), b.pull.id, b.pull.Num), kindPull, rec)
-	b.s.mu.RLock()
-	updated := make(map[spend.Day]dayCounters)
+	updated = make(map[spend.Day]dayCounters)
 	for day, n := range b.pages {
 		c := b.s.days[day].clone()
 		c.Pages[b.pull.Source.Provider] += n
@@ -102,7 +105,6 @@ func (b *batch) finishPull() (publish func(), err error) {
 		c.Pulls++
 		updated[day] = c
 	}
-	b.s.mu.RUnlock()
 	for day, c := range updated {
 		v, err := json.Marshal(c)
 		if err != nil {
@@ -110,12 +112,18 @@ func (b *batch) finishPull() (publish func(), err error) {
 		}
 		b.put(keyCounters(day), kindCounters, v)
 	}
-	return func() {
-		b.counted = true
-		b.s.mu.Lock()
-		defer b.s.mu.Unlock()
-		maps.Copy(b.s.days, updated)
-	}, nil
+	return updated, nil
+}
+
+// publish makes counters known that have been written.
+func (b *batch) publish(updated map[spend.Day]dayCounters) {
+	if b.pull == nil {
+		return
+	}
+	b.counted = true
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	maps.Copy(b.s.days, updated)
 }
 
 // change is what a commit makes visible.
@@ -153,11 +161,9 @@ func (s *Store) commit(c change, batches ...*batch) error {
 	if err := s.makeRoom(tail, batches); err != nil {
 		return err
 	}
-	publish, err := s.writeLast(c, tail, batches)
-	if err != nil {
+	if err := s.writeLast(c, cat.Seq, tail, batches); err != nil {
 		return err
 	}
-	publish()
 	s.publish(cat, c)
 	if err := writeSidecar(s.opt.Dir, sidecar{schemaVersion, s.id, cat.Seq}); err != nil {
 		// The commit stands. An older sequence only makes the check at open weaker.
@@ -168,7 +174,7 @@ func (s *Store) commit(c change, batches ...*batch) error {
 
 // makeRoom writes the batches out unless they fit into one transaction with tail.
 func (s *Store) makeRoom(tail *batch, batches []*batch) error {
-	size, entries := tail.size+tailReserve, len(tail.entries)
+	size, entries := tail.size+tailReserve+s.summaryBytes(), len(tail.entries)
 	for _, b := range batches {
 		size, entries = size+b.size, entries+len(b.entries)
 	}
@@ -183,10 +189,11 @@ func (s *Store) makeRoom(tail *batch, batches []*batch) error {
 	return nil
 }
 
-// writeLast writes the transaction that shows everything.
-func (s *Store) writeLast(c change, tail *batch, batches []*batch) (publish func(), err error) {
-	publish = func() {}
+// writeLast writes the transaction that shows everything, at most one of whose
+// batches is of a pull.
+func (s *Store) writeLast(c change, seq uint64, tail *batch, batches []*batch) (err error) {
 	var all []*badger.Entry
+	var updated map[spend.Day]dayCounters
 	for _, b := range batches {
 		mark, size := len(b.entries), b.size
 		if b.pull != nil {
@@ -194,23 +201,25 @@ func (s *Store) writeLast(c change, tail *batch, batches []*batch) (publish func
 			if c.end != nil {
 				b.pull = c.end
 			}
-			publish, err = b.finishPull()
+			updated, err = b.finishPull()
 			b.pull = open
 			if err != nil {
-				return nil, err
+				return err
 			}
 		}
 		all = append(all, b.entries...)
 		// If the write fails the batch must be as it was, without the verdict.
 		b.entries, b.size = b.entries[:mark], size
 	}
+	s.summarize(tail, seq, updated)
 	if err := s.write(append(all, tail.entries...)); err != nil {
-		return nil, err
+		return err
 	}
 	for _, b := range batches {
 		b.reset()
+		b.publish(updated)
 	}
-	return publish, nil
+	return nil
 }
 
 // putHead adds a new head in its source's idle copy and links it.

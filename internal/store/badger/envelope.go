@@ -26,6 +26,7 @@ const (
 
 	kindIdentity  byte = 'i'
 	kindCatalogue byte = 'k'
+	kindSummary   byte = 's'
 	kindHead      byte = 'h'
 	kindDay       byte = 'd'
 	kindCounters  byte = 'c'

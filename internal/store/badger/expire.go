@@ -9,8 +9,8 @@ import (
 )
 
 // Expire gives back the disk of fetch days and of statements past their
-// retention, however long ago it ran last. Heads forget the days first: a kill
-// in between leaves keys that nobody names, and the next call drops them.
+// retention, however long ago it ran last. Heads and the summary forget the days
+// first: a kill in between leaves keys that nobody names, and the next call drops them.
 func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 	done, err := s.begin("expire")
 	if err != nil {
@@ -25,13 +25,15 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 	if err := s.forgetDays(s.historyCutoff(now)); err != nil {
 		return fmt.Errorf("expiring statements: %w", err)
 	}
+	if err := s.forgetRaw(s.rawCutoff(now)); err != nil {
+		return fmt.Errorf("expiring raw pages: %w", err)
+	}
 	// Dropping keeps every reader and writer waiting, so it is one call for all
 	// days. Badger can leave a level out when a compaction is in its way and say
 	// nothing (levels.go, dropPrefixes), hence the second look.
 	for range 2 {
 		prefixes := s.oldPrefixes(now)
 		if len(prefixes) == 0 {
-			s.forgetRaw(s.rawCutoff(now))
 			return nil
 		}
 		if s.broken != nil {
@@ -44,7 +46,6 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 	if left := s.oldPrefixes(now); len(left) > 0 {
 		return fmt.Errorf("dropping old days: %d are still there and will be dropped next time", len(left))
 	}
-	s.forgetRaw(s.rawCutoff(now))
 	return nil
 }
 
@@ -84,13 +85,19 @@ func (s *Store) forgetDays(cutoff spend.Day) error {
 	return nil
 }
 
-// forgetRaw takes the dropped days out of the counters.
-func (s *Store) forgetRaw(cutoff spend.Day) {
+// forgetRaw commits the counters without the days before cutoff.
+func (s *Store) forgetRaw(cutoff spend.Day) error {
+	gone := false
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for day := range s.days {
 		if day < cutoff {
 			delete(s.days, day)
+			gone = true
 		}
 	}
+	s.mu.Unlock()
+	if !gone {
+		return nil
+	}
+	return s.commit(change{})
 }

@@ -19,6 +19,7 @@ const schemaVersion = 1
 //	m c <copy>                          catalogue, two copies taken in turn: the
 //	                                    commit sequence, and of every source its id,
 //	                                    its number and the head that counts
+//	m d                                 summary of the counters of all fetch days
 //	s <num> <copy>                      head of a source, two copies taken in turn:
 //	                                    its state, and of every day which slot
 //	                                    counts, how long it is and its checksum
@@ -51,6 +52,7 @@ const (
 
 	metaIdentity  byte = 'i'
 	metaCatalogue byte = 'c'
+	metaSummary   byte = 'd'
 
 	rawCounters byte = 'c'
 	rawBody     byte = 'b'
@@ -66,6 +68,8 @@ const (
 )
 
 func keyIdentity() []byte { return []byte{spaceMeta, metaIdentity} }
+
+func keySummary() []byte { return []byte{spaceMeta, metaSummary} }
 
 func keyCatalogue(copy byte) []byte { return []byte{spaceMeta, metaCatalogue, copy} }
 
@@ -133,7 +137,7 @@ func parseKey(b []byte) (k key, ok bool) {
 	case spaceMeta:
 		k.kind = b[1]
 		switch {
-		case k.kind == metaIdentity:
+		case k.kind == metaIdentity, k.kind == metaSummary:
 			return k, len(b) == 2
 		case k.kind == metaCatalogue && len(b) == 3:
 			k.copy = b[2]

@@ -1,13 +1,11 @@
 package badger
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -303,95 +301,6 @@ func (s *Store) adoptHead(link *sourceLink, best *head, errs []error) {
 	}
 	best.id = link.ID
 	s.heads[link.Num] = best
-}
-
-// loadDays reads the counters of every fetch day, jumping from one to the next. It
-// looks at as few places as it can: each of them maps 64 KiB of every table that
-// may hold it, and what is mapped counts as memory of this process.
-func (s *Store) loadDays(txn *badger.Txn) error {
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{spaceRaw}})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); {
-		k := it.Item().Key()
-		if len(k) <= lenDayPrefix {
-			it.Next()
-			continue
-		}
-		day := dayAt(k[1:])
-		if k[lenDayPrefix] < rawCounters {
-			it.Seek(keyCounters(day))
-		}
-		c, err := s.countersAt(it, day)
-		if err != nil {
-			s.corrupt.Store(true)
-			s.opt.Logger.Error("counters of a fetch day are damaged and are counted anew",
-				"day", day.String(), "err", err)
-			if c, err = s.recount(txn, day); err != nil {
-				return err
-			}
-		}
-		s.days[day] = c
-		if day == math.MaxInt32 {
-			return nil
-		}
-		// There were pulls on the next day as a rule, and then its counters are there.
-		if it.Seek(keyCounters(day + 1)); !it.ValidForPrefix(prefixDay(spaceRaw, day+1)) {
-			it.Seek(prefixDay(spaceRaw, day+1))
-		}
-	}
-	return nil
-}
-
-// countersAt reads the counters of a day with an iterator that stands at the first
-// key from theirs on.
-func (s *Store) countersAt(it *badger.Iterator, day spend.Day) (c dayCounters, err error) {
-	key := keyCounters(day)
-	if !it.Valid() || !bytes.Equal(it.Item().Key(), key) {
-		return c, errMissing
-	}
-	err = it.Item().Value(func(v []byte) error {
-		b, err := s.sealer.unseal(key, kindCounters, v)
-		if err != nil {
-			return err
-		}
-		c, err = decodeCounters(b)
-		return err
-	})
-	return c, err
-}
-
-func (s *Store) readCounters(txn *badger.Txn, day spend.Day) (c dayCounters, err error) {
-	b, err := s.get(txn, keyCounters(day), kindCounters)
-	if err != nil {
-		return c, err
-	}
-	return decodeCounters(b)
-}
-
-func decodeCounters(b []byte) (c dayCounters, err error) {
-	if err := json.Unmarshal(b, &c); err != nil {
-		return c, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
-	}
-	return c, nil
-}
-
-// recount counts a fetch day by its keys.
-func (s *Store) recount(txn *badger.Txn, day spend.Day) (dayCounters, error) {
-	c := dayCounters{Pages: make(map[string]int)}
-	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefixDay(spaceRaw, day)})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		k, ok := parseKey(it.Item().Key())
-		switch {
-		case ok && k.kind == rawPull:
-			c.Pulls++
-		case ok && k.kind == rawPage:
-			if m, err := s.readMeta(it.Item()); err == nil {
-				c.Pages[m.Source.Provider]++
-			}
-		}
-	}
-	return c, nil
 }
 
 // daysBefore lists the days before cutoff that have any key in a day-first space,

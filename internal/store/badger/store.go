@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -74,20 +73,6 @@ func (s *Store) SetRetention(rawDays, historyDays int) {
 	if historyDays >= 1 {
 		s.historyDaysKept.Store(int32(historyDays))
 	}
-}
-
-// dayCounters are the figures of one fetch day.
-type dayCounters struct {
-	Pages map[string]int `json:"pages"` // by provider
-	Pulls int            `json:"pulls"`
-}
-
-func (c dayCounters) clone() dayCounters {
-	c.Pages = maps.Clone(c.Pages)
-	if c.Pages == nil {
-		c.Pages = make(map[string]int)
-	}
-	return c
 }
 
 // begin counts a call in, so that Close waits for it; done observes its duration.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"runtime/debug"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -43,6 +45,7 @@ type verifier struct {
 	txn   *badger.Txn
 	links []sourceLink
 	heads map[uint32]*head
+	days  map[spend.Day]dayCounters
 	found []error
 	count int
 }
@@ -55,6 +58,7 @@ func (s *Store) newVerifier() *verifier {
 	defer s.mu.RUnlock()
 	v := &verifier{
 		s: s, txn: s.db.NewTransaction(false), links: s.cat.clone().Sources, heads: maps.Clone(s.heads),
+		days: maps.Clone(s.days),
 	}
 	for _, err := range s.lost {
 		v.finding(err)
@@ -114,10 +118,22 @@ func (v *verifier) ledger(ctx context.Context) error {
 }
 
 // archive reads every kept fetch day: its counters, its pull records, its pages
-// and their bodies.
+// and their bodies. A day that has keys and is not known is found too.
 func (v *verifier) archive(ctx context.Context) error {
-	for _, day := range v.s.rawDays() {
+	cutoff := v.s.rawCutoff(v.s.opt.Now())
+	for _, day := range v.s.daysBefore(v.txn, spaceRaw, math.MaxInt32) {
+		if _, known := v.days[day]; !known && day >= cutoff {
+			v.finding(fmt.Errorf("%w: fetch day %s is not among those that are known", store.ErrCorrupt, day))
+		}
+	}
+	for _, day := range slices.Sorted(maps.Keys(v.days)) {
+		if day < cutoff {
+			continue
+		}
 		counters, err := v.s.readCounters(v.txn, day)
+		if err == nil && (counters.Pulls != v.days[day].Pulls || !maps.Equal(counters.Pages, v.days[day].Pages)) {
+			err = fmt.Errorf("%w: %v, %v are known", store.ErrCorrupt, counters, v.days[day])
+		}
 		if err != nil {
 			v.finding(fmt.Errorf("counters of %s: %w", day, err))
 			continue

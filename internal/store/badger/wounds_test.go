@@ -357,6 +357,10 @@ func TestDamagedCountersAreCountedAnew(t *testing.T) {
 	p := newPatient(t)
 	for name, value := range wounds(p.sealer, keyCounters(woundDay), kindCounters) {
 		p.set(keyCounters(woundDay), value)
+		if err := p.Verify(context.Background()); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("%s: verify says %v", name, err)
+		}
+		p.set(keySummary(), nil) // which would hide it until the next Verify
 		p.reopen()
 		if st := p.Stats(); st.RawPages["openai"] != 12 || !st.Corrupt {
 			t.Errorf("%s: %v", name, st)
@@ -364,6 +368,41 @@ func TestDamagedCountersAreCountedAnew(t *testing.T) {
 	}
 	p.apply(woundSource, 1)
 	p.must(p.Verify(context.Background()))
+}
+
+// The summary is a copy: damaged or stale, it changes nothing but the way the days
+// are counted.
+func TestSummaryIsNeverTheTruth(t *testing.T) {
+	t.Parallel()
+	p := newPatient(t)
+	other := map[spend.Day]dayCounters{woundDay - 9: {Pulls: 5, Pages: map[string]int{"openai": 99}}}
+	values := wounds(p.sealer, keySummary(), kindSummary)
+	for name, seq := range map[string]uint64{"older": p.cat.Seq - 1, "newer": p.cat.Seq + 1} {
+		values[name] = p.sealer.seal(keySummary(), kindSummary, encodeSummary(seq, other))
+	}
+	values["unknown version"] = p.sealer.seal(keySummary(), kindSummary, []byte{99})
+	for name, value := range values {
+		p.set(keySummary(), value)
+		p.reopen()
+		damaged := name != "missing" && name != "older" && name != "newer"
+		if st := p.Stats(); st.RawPages["openai"] != 12 || len(p.days) != 1 || st.Corrupt != damaged {
+			t.Errorf("%s: %+v", name, st)
+		}
+	}
+	p.apply(woundSource, 1)
+	p.reopen()
+	if st := p.Stats(); st.Corrupt {
+		t.Errorf("after the next pull: %+v", st)
+	}
+	p.must(p.Verify(context.Background()))
+	// One that names a day too few, or counts what is not there, is found.
+	for _, days := range []map[spend.Day]dayCounters{{}, other} {
+		p.set(keySummary(), p.sealer.seal(keySummary(), kindSummary, encodeSummary(p.cat.Seq, days)))
+		p.reopen()
+		if err := p.Verify(context.Background()); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("with %v verify says %v", days, err)
+		}
+	}
 }
 
 // Days are found by their counters, jumping from one to the next; one that has lost
@@ -383,6 +422,10 @@ func TestDaysWithoutCountersAreFound(t *testing.T) {
 			p.set(keyCounters(woundDay-5), p.sealer.seal(keyCounters(woundDay-5), kindCounters, []byte("{}")))
 		}
 	}
+	if err := p.Verify(context.Background()); err == nil || !strings.Contains(err.Error(), "is not among those") {
+		t.Errorf("days that nobody knows: verify says %v", err)
+	}
+	p.set(keySummary(), nil)
 	p.reopen()
 	want := []spend.Day{20, 7, 6, 5, 4, 3, 0}
 	for _, back := range want {
@@ -396,6 +439,10 @@ func TestDaysWithoutCountersAreFound(t *testing.T) {
 	p.must(p.Expire(context.Background(), woundNow.AddDate(0, 0, 80)))
 	if _, ok := p.days[woundDay-20]; ok || len(p.days) != len(want)-1 {
 		t.Errorf("%d days after the oldest has expired", len(p.days))
+	}
+	p.reopen() // from the summary that Expire has left
+	if _, ok := p.days[woundDay-20]; ok || len(p.days) != len(want)-1 {
+		t.Errorf("%d days after opening it again", len(p.days))
 	}
 }
 
