@@ -37,7 +37,12 @@ func (c *command) healthcheck(ctx context.Context) error {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnauthorized:
+		return fmt.Errorf("%s answered %s: basic_auth_users of --web.config.file guard this route too; "+
+			"guard the daemon with web.read_token_file instead, which leaves it open", u.Redacted(), resp.Status)
+	default:
 		return fmt.Errorf("%s answered %s", u.Redacted(), resp.Status)
 	}
 	_, err = fmt.Fprintln(c.stdout, "ready")

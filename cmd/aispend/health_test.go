@@ -24,7 +24,7 @@ func TestHealthcheck(t *testing.T) {
 		{"ready", httptest.NewServer(answer(http.StatusOK)), exitOK, "ready"},
 		{"ready behind TLS, with a certificate that nobody here trusts", httptest.NewTLSServer(answer(http.StatusOK)), exitOK, "ready"},
 		{"not ready", httptest.NewServer(answer(http.StatusServiceUnavailable)), exitRuntime, "503"},
-		{"users of a web configuration", httptest.NewServer(answer(http.StatusUnauthorized)), exitRuntime, "401"},
+		{"users of a web configuration", httptest.NewServer(answer(http.StatusUnauthorized)), exitRuntime, "web.read_token_file"},
 		{"redirect", httptest.NewServer(elsewhere), exitRuntime, "302"},
 	} {
 		var out, errs bytes.Buffer
