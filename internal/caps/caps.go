@@ -85,7 +85,8 @@ type Reason string
 // The reasons, as in contract section 6.
 const (
 	// NeverPulled: days of the period are not in the ledger although the data
-	// reaches beyond them, because the source was never read or not that far back.
+	// reaches beyond them, because the source was never read or not that far back;
+	// or nothing of the period was read although its first pull is overdue.
 	NeverPulled Reason = "never_pulled"
 	// Stale: the data is older than the source's max_staleness.
 	Stale Reason = "stale"

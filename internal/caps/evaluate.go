@@ -111,10 +111,9 @@ func (v *evaluation) status(c Cap) Status {
 	return s
 }
 
-// covers reports whether a source's history goes back to the period's start. At
-// the very start of a period, until the first pull of it, that is what the source
-// did as long as it is not stale: the period has cost nothing yet that could be
-// known.
+// covers reports whether a source's data reaches back to the period's start and up
+// to it. Between that instant and the first pull of the period it does so all the
+// same, as long as that pull is not overdue: nothing can be known to be spent yet.
 func (v *evaluation) covers(st spend.SourceStatus) bool {
 	from := v.window.From
 	switch {
@@ -123,8 +122,17 @@ func (v *evaluation) covers(st spend.SourceStatus) bool {
 	case st.DataThrough.After(from.Time()):
 		return v.stated(st.ID, from)
 	default:
-		return !v.stale(st)
+		return !v.stale(st) && !v.overdue(st)
 	}
+}
+
+// overdue reports whether a source has said nothing of the period although its
+// first pull should have come: two intervals leave room for jitter and for the pull
+// itself. What is not stale yet by its max_staleness may be overdue: 0 would be
+// shown for a day of which nothing was ever read.
+func (v *evaluation) overdue(st spend.SourceStatus) bool {
+	from := v.window.From.Time()
+	return st.DataThrough.Before(from) && v.now.Sub(from) > 2*st.Interval
 }
 
 // stated reports whether the ledger has the source's statement of a day.
@@ -170,9 +178,9 @@ func (v *evaluation) gaps() map[Reason]int {
 }
 
 // incomplete reports whether a day of the period that the source's data reaches
-// is not in the ledger.
+// is not in the ledger, or all days because it does not reach the period.
 func (v *evaluation) incomplete(st spend.SourceStatus) bool {
-	if st.CoveredFrom == 0 || st.CoveredFrom > v.window.From || st.DataThrough.IsZero() {
+	if st.CoveredFrom == 0 || st.CoveredFrom > v.window.From || st.DataThrough.IsZero() || v.overdue(st) {
 		return true
 	}
 	for d := v.window.From; d < v.window.To && st.DataThrough.After(d.Time()); d++ {

@@ -21,6 +21,10 @@ func through(s string) func(*spend.SourceStatus) {
 	return func(st *spend.SourceStatus) { st.DataThrough = at(s) }
 }
 
+func every(d time.Duration) func(*spend.SourceStatus) {
+	return func(st *spend.SourceStatus) { st.Interval = d }
+}
+
 // allowed sets how old the data may grow.
 func allowed(d time.Duration) func(*spend.SourceStatus) {
 	return func(st *spend.SourceStatus) { st.MaxStaleness = d }
@@ -133,11 +137,26 @@ func TestGaps(t *testing.T) {
 		{name: "stale and allowed to be", fill: func(w *world) {
 			w.source(openai, "2026-10-01", through("2026-11-20 00:00:00"), allowed(0))
 		}, cap: month, known: true, through: "2026-11-20 00:00:00"},
-		{name: "stale since before the period", fill: func(w *world) {
-			w.source(openai, "2026-10-01", through("2026-11-22 23:00:00"))
-		}, cap: day, gaps: map[caps.Reason]int{caps.Stale: 1}, through: "2026-11-22 23:00:00"},
-		{name: "late, yet not stale, since before the period", fill: func(w *world) {
+		{
+			name: "stale since before the period", fill: func(w *world) {
+				w.source(openai, "2026-10-01", through("2026-11-22 23:00:00"))
+			}, cap: day,
+			gaps:    map[caps.Reason]int{caps.Stale: 1, caps.NeverPulled: 1},
+			through: "2026-11-22 23:00:00",
+		},
+		// Not stale, and yet of this week nothing was read for ten hours: that is no 0.
+		{name: "late since before the period", fill: func(w *world) {
 			w.source(openai, "2026-10-01", through("2026-11-22 23:00:00"), allowed(30*time.Hour))
+		}, cap: week, gaps: map[caps.Reason]int{caps.NeverPulled: 1}, through: "2026-11-22 23:00:00"},
+		{name: "late since before the period, beside one in order", fill: func(w *world) {
+			w.source(openai, "2026-10-01")
+			w.source(claude, "2026-10-01", through("2026-11-22 23:59:59"), allowed(30*time.Hour))
+		}, cap: week, known: true, gaps: map[caps.Reason]int{caps.NeverPulled: 1}, through: "2026-11-22 23:59:59"},
+		{name: "closed days only, and all of them", fill: func(w *world) {
+			w.source(claude, "2026-10-01", through("2026-11-23 00:00:00"), allowed(30*time.Hour))
+		}, cap: week, known: true, through: "2026-11-23 00:00:00"},
+		{name: "polled rarely: its first pull of the period is still to come", fill: func(w *world) {
+			w.source(openai, "2026-10-01", through("2026-11-22 23:00:00"), allowed(30*time.Hour), every(5*time.Hour))
 		}, cap: week, known: true, through: "2026-11-22 23:00:00"},
 		{name: "held", fill: func(w *world) {
 			w.source(openai, "2026-10-01", held)

@@ -2,6 +2,7 @@ package caps_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -221,6 +222,25 @@ func TestRollover(t *testing.T) {
 		}
 		if !s.Start().Equal(w.now) || s.DataThrough.After(w.now) {
 			t.Errorf("%s, first second: begins %s, data through %s", period, s.Start(), s.DataThrough)
+		}
+	}
+}
+
+// The 0 with which a period begins is believed for two intervals, in which a first
+// pull should have come. A daemon that was down at midnight shows none.
+func TestNoPullSinceTheRollover(t *testing.T) {
+	w := newWorld("2026-11-30 23:59:59")
+	w.source(openai, "2026-10-01", allowed(48*time.Hour)) // every 15 minutes
+	w.source(claude, "2026-10-01", disabled)
+	w.spent(openai, "2026-11-30", usd("m", "", "7"))
+	for now, known := range map[string]bool{
+		"2026-12-01 00:00:00": true, "2026-12-01 00:30:00": true,
+		"2026-12-01 00:30:01": false, "2026-12-02 12:00:00": false,
+	} {
+		w.now = at(now)
+		s := w.one(t, global("0", "7"))
+		if s.Known != known || s.HasGaps() == known || s.Gaps[caps.Stale] != 0 {
+			t.Errorf("%s: known = %t, gaps %v", now, s.Known, s.Gaps)
 		}
 	}
 }
