@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -274,23 +275,24 @@ func (e *environment) block(provider, enable, key string) *yaml.Node {
 	return b
 }
 
-// caps returns one cap per scope of which a level is set.
+// caps returns one cap per scope of which a level is given; a blank one is none.
 func (e *environment) caps() *yaml.Node {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
 	for _, scope := range builtinScopes() {
-		soft, hard := strings.ToUpper(scope)+"_SOFT_CAP", strings.ToUpper(scope)+"_HARD_CAP"
-		if !e.set(soft) && !e.set(hard) {
+		limit := &yaml.Node{Kind: yaml.MappingNode}
+		first := ""
+		for _, level := range []string{"soft", "hard"} {
+			variable := strings.ToUpper(scope + "_" + level + "_cap")
+			if amount := e.text(variable); amount != "" {
+				e.put(limit, level+"_usd", e.name(text(amount), e.given(variable)))
+				first = cmp.Or(first, variable)
+			}
+		}
+		if first == "" {
 			continue
 		}
-		first := soft
-		if !e.set(soft) {
-			first = hard
-		}
-		limit := e.name(&yaml.Node{Kind: yaml.MappingNode}, first)
 		e.put(limit, "scope", e.name(text(scope), first))
-		e.textIn(limit, "soft_usd", soft)
-		e.textIn(limit, "hard_usd", hard)
-		list.Content = append(list.Content, limit)
+		list.Content = append(list.Content, e.name(limit, first))
 	}
 	return list
 }

@@ -37,6 +37,7 @@ func TestEnvironmentOfTheOriginalWorker(t *testing.T) {
 		"ENABLE_ANTHROPIC=1", "ANTHROPIC_API_KEY=sk-ant-CANARY", "ANTHROPIC_ORG_ID=", "ENABLE_VERTEX_BQ=false", "GCP_BQ_PROJECT=p",
 		"ADMIN_TOKEN_FILE="+token, "CRON_LOOKBACK_HOURS=49", "OPENAI_SOFT_CAP=500", "OPENAI_HARD_CAP_FILE="+hardCap,
 		"ANTHROPIC_SOFT_CAP=0", "ANTHROPIC_HARD_CAP=", "GLOBAL_HARD_CAP=2000",
+		"VERTEX_SOFT_CAP= ", "VERTEX_HARD_CAP_FILE="+write(t, "none", "\n"),
 		"ALERTMANAGER_URL=http://a:9093, http://b:9093", "ON_HARDCAP_WEBHOOK=https://hooks.example.com/CANARY",
 	)
 	if err != nil {
