@@ -1,0 +1,139 @@
+package ingest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aispend/aispend/spend"
+)
+
+// TestVanishedMoneyIsHeld: a whole window that turns empty is believed after an
+// hour and at least three complete walks, across a restart, and then followed.
+func TestVanishedMoneyIsHeld(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		s := loaded(t, r)
+		through := r.status().DataThrough
+		s.set(func(s *script) { clear(s.bill) })
+		time.Sleep(2 * quarter)
+		st := r.status()
+		if !st.Held || !st.Up || st.LastOutcome != spend.Held || !st.DataThrough.Equal(through) {
+			t.Errorf("after two empty walks: %+v", st)
+		}
+		r.wantTotal(november, "3.5")
+		r.restart(0) // the hold lies in the ledger
+		if st := r.status(); !st.Held {
+			t.Error("a restart forgot the hold")
+		}
+		s.set(func(s *script) {
+			s.before = func(context.Context, walk, int) error { return refuse(spend.Decode) }
+		})
+		time.Sleep(quarter) // a failed walk neither counts nor clears
+		s.set(func(s *script) { s.before = nil })
+		time.Sleep(quarter)
+		r.wantTotal(november, "3.5")
+		if st := r.status(); !st.Held {
+			t.Error("released before an hour was over")
+		}
+		time.Sleep(2 * quarter)
+		r.wantTotal(november, "0")
+		if st := r.status(); st.Held || !st.Up || st.LastOutcome != spend.OK {
+			t.Errorf("after the hour: %+v", st)
+		}
+		r.wantRevised("0", "3.5")
+		n := r.seen.outcomes()
+		if n[spend.Held] < 3 || n[spend.Decode] != 1 {
+			t.Errorf("outcomes %v", n)
+		}
+	})
+}
+
+// TestHoldIsClearedByMoney: one walk that finds money again ends the hold, and the
+// count starts anew.
+func TestHoldIsClearedByMoney(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		s := loaded(t, r)
+		was := s.bill
+		empty := map[spend.Day][]row{}
+		for range 2 {
+			s.set(func(s *script) { s.bill = empty })
+			time.Sleep(4 * quarter) // four empty walks over 45 minutes
+			if !r.status().Held {
+				t.Fatal("not held")
+			}
+			s.set(func(s *script) { s.bill = was })
+			time.Sleep(quarter)
+			if r.status().Held {
+				t.Fatal("still held")
+			}
+			r.wantTotal(november, "3.5")
+		}
+		r.wantRevised("0", "0")
+	})
+}
+
+// TestHoldOfThePreviousMonth: the previous month, once held, is walked
+// again on the interval, not in a loop, and released on its own.
+func TestHoldOfThePreviousMonth(t *testing.T) {
+	story(t, "2026-12-01T10:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		r.cfgs[0].Lookback = oneDay
+		s.bill[day("2026-11-10")] = []row{usd("m", "5")}
+		s.bill[day("2026-12-01")] = []row{usd("m", "1")}
+		r.start()
+		time.Sleep(minute)
+		s.set(func(s *script) { delete(s.bill, day("2026-11-10")) })
+		n := len(s.seen())
+		r.skip(14 * hour)
+		time.Sleep(90 * minute)
+		var previous []time.Time
+		for _, w := range s.seen()[n:] {
+			if w.Window == november {
+				previous = append(previous, w.Began)
+			}
+		}
+		if len(previous) != 5 || previous[4].Sub(previous[0]) != hour {
+			t.Errorf("November was read at %v, want five times in an hour", previous)
+		}
+		r.wantTotal(november, "0")
+		r.wantTotal(win("2026-12-01", "2027-01-01"), "1")
+	})
+}
+
+// TestHoldOutlivesTheFifth: the last reading of a month that closes finds it empty.
+// The hold does not stay for a month because nobody looks any more.
+func TestHoldOutlivesTheFifth(t *testing.T) {
+	story(t, "2026-12-04T22:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		r.cfgs[0].Lookback = oneDay
+		s.bill[day("2026-11-10")] = []row{usd("m", "5")}
+		s.bill[day("2026-12-01")] = []row{usd("m", "1")}
+		r.start()
+		time.Sleep(minute)
+		s.set(func(s *script) { delete(s.bill, day("2026-11-10")) })
+		r.skip(25*hour + quarter)
+		if !r.status().Held {
+			t.Fatalf("not held: %+v", r.status())
+		}
+		time.Sleep(2 * hour) // over midnight
+		if st := r.status(); st.Held || !st.Up {
+			t.Errorf("on the sixth: %+v", st)
+		}
+		r.wantTotal(november, "0")
+	})
+}
+
+// TestFirstLoadOfAnEmptyAccountIsNotHeld.
+func TestFirstLoadOfAnEmptyAccountIsNotHeld(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		r.add(acme)
+		r.start()
+		time.Sleep(hour + quarter)
+		if n := r.seen.outcomes(); n[spend.Held] != 0 || n[spend.OK] == 0 {
+			t.Errorf("outcomes %v", n)
+		}
+		if st := r.status(); st.DataThrough.IsZero() || !st.HistoryDone {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
