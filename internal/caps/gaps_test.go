@@ -158,6 +158,9 @@ func TestGaps(t *testing.T) {
 		{name: "polled rarely: its first pull of the period is still to come", fill: func(w *world) {
 			w.source(openai, "2026-10-01", through("2026-11-22 23:00:00"), allowed(30*time.Hour), every(5*time.Hour))
 		}, cap: week, known: true, through: "2026-11-22 23:00:00"},
+		{name: "polled rarely, and stale", fill: func(w *world) {
+			w.source(openai, "2026-10-01", through("2026-11-22 23:00:00"), every(5*time.Hour))
+		}, cap: week, gaps: map[caps.Reason]int{caps.Stale: 1}, through: "2026-11-22 23:00:00"},
 		{name: "held", fill: func(w *world) {
 			w.source(openai, "2026-10-01", held)
 			w.source(claude, "2026-10-01")
