@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/net/html"
 
 	"github.com/aispend/aispend/rules/templates"
@@ -52,13 +53,18 @@ func TestHardCapInSlack(t *testing.T) {
 			"*Hard limit:* 1000.00 USD, 102.7% spent.\n" +
 			"*How sure:* at least this much, the truth may be more: stale (1).\n" +
 			"*Next:* stop what spends.",
-		"aispend.slack.cap.data":   "23 Nov 2026 13:58 UTC, 7m 12s ago",
+		"aispend.slack.cap.data":   "23 Nov 2026 13:58 UTC, 7m ago",
 		"aispend.slack.cap.models": "gpt-5 612.20 USD, &lt;!channel&gt; &amp; co 301.03 USD",
 		"aispend.slack.silence": "https://am.example/#/silences/new?filter=%7Balertname%3D%22AISpendCapReached%22%2C%20job%3D%22aispend%22" +
 			"%2C%20level%3D%22hard%22%2C%20period%3D%22month%22%2C%20scope%3D%22openai%22%2C%20severity%3D%22critical%22%7D",
 	} {
 		if diff := cmp.Diff(want, render(t, m, template, "text")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", template, diff)
+		}
+	}
+	for name, want := range map[string]string{"hard": "Firing since", "hard resolved": "Fired"} {
+		if got := render(t, messages()[name], "aispend.slack.cap.since.title", "text"); got != want {
+			t.Errorf("%s: the field is called %q, want %q", name, got, want)
 		}
 	}
 	if got := render(t, m, "aispend.slack.cap.since", "text"); !regexp.MustCompile(`^\w{3} \d+ \w{3} 20\d\d, \d\d:\d\d UTC \(for 3h20m\)$`).MatchString(got) {
@@ -96,7 +102,7 @@ func TestColours(t *testing.T) {
 // shown are the templates that end in a field of a message.
 func shown() []string {
 	return []string{
-		"aispend.subject", "aispend.text", "aispend.slack.title", "aispend.slack.fallback", "aispend.slack.color",
+		"aispend.subject", "aispend.webhook.subject", "aispend.text", "aispend.slack.title", "aispend.slack.fallback", "aispend.slack.color",
 		"aispend.slack.dashboard", "aispend.slack.runbook", "aispend.slack.silence", "aispend.slack.text",
 		"aispend.slack.cap.text", "aispend.slack.cap.since", "aispend.slack.cap.data", "aispend.slack.cap.models",
 	}
@@ -132,6 +138,7 @@ func TestGroupsInSlack(t *testing.T) {
 	if n := strings.Count(got, "*Firing since:*"); n != 10 {
 		t.Errorf("%d of 25 alerts shown", n)
 	}
+	mustNotContain(t, render(t, of(ended(stale("openai/costs"))), "aispend.slack.text", "text"), "Next:", "see /status")
 	mustContain(t, got, "10 of 25 shown; <https://am.example/#/alerts?receiver=aispend-caps|see them all>.")
 }
 
@@ -200,11 +207,72 @@ func TestHTMLMail(t *testing.T) {
 			for _, want := range []string{
 				"Hard cap · openai · month", "openai: hard cap of the month reached", "1027.41 USD", "of 1000.00 USD · 102.7%",
 				"Firing since", "Hard limit", "1000.00 USD, 102.7% spent", "Top models", "gpt-5 612.20 USD, <!channel> & co 301.03 USD",
-				"Data through", "23 Nov 2026 13:58 UTC, 7m 12s ago", "How sure", "stop what spends.", "Dashboard", "Runbook", "Silence", "Source",
+				"Data through", "23 Nov 2026 13:58 UTC, 7m ago", "How sure", "stop what spends.", "Dashboard", "Runbook", "Silence", "Source",
 			} {
 				if !slices.Contains(texts, want) {
 					t.Errorf("%q is not among the texts %q", want, texts)
 				}
+			}
+		}
+	}
+}
+
+// The rules write ages with seconds and parts of them; people do not.
+func TestAges(t *testing.T) {
+	for said, want := range map[string]string{
+		"1.175s ago": "seconds ago", "980ms ago": "seconds ago", "-2s ago": "seconds ago", "7m 12s ago": "7m ago",
+		"6h 0m 3s ago": "6h 0m ago", "2d 3h 4m 5s ago": "2d 3h 4m ago", "1m 15s": "1m 15s", "gpt-5.2s": "gpt-5.2s",
+	} {
+		a := stale("openai/costs")
+		a.Annotations["summary"] = "It was " + said
+		a.Annotations["description"] = "Prose of " + said + ".\nKey: " + said + "."
+		mustContain(t, render(t, of(a), "aispend.subject", "text"), "It was "+want)
+		mustContain(t, render(t, of(a), "aispend.text", "text"), "Prose of "+want+".\nKey: "+want+".")
+		mustContain(t, render(t, of(a), "aispend.slack.text", "text"), "Prose of "+want+".\n*Key:* "+want+".")
+		page := render(t, of(a), "aispend.html", "html")
+		mustContain(t, page, "Prose of "+want+".", ">"+want+"</td>", "It was "+want+"</td>")
+	}
+}
+
+// Commands stand between backticks. Slack knows them, mail does not.
+func TestCommands(t *testing.T) {
+	a := stale("openai/costs")
+	a.Annotations["summary"] = "`aispend` is gone"
+	a.Annotations["description"] = "`dead` means <dead>.\nState: `a<b`.\nNext: `aispend check --config-only` names it."
+	m := of(a)
+	mustContain(t, render(t, m, "aispend.text", "text"), "aispend is gone\n\ndead means <dead>.\nState: a<b.\nNext: aispend check --config-only names it.")
+	mustNotContain(t, render(t, m, "aispend.slack.title", "text")+render(t, m, "aispend.subject", "text"), "`")
+	mustContain(t, render(t, m, "aispend.slack.text", "text"), "`dead` means &lt;dead&gt;.\n*State:* `a&lt;b`.\n*Next:* `aispend check --config-only` names it.")
+	for _, engine := range []string{"html", "text"} {
+		page := render(t, m, "aispend.html", engine)
+		mustNotContain(t, page, "`")
+		texts, _ := nodes(t, page)
+		for _, want := range []string{"dead", "a<b", "aispend check --config-only", "means <dead>."} {
+			if !slices.Contains(texts, want) {
+				t.Errorf("%s: %q is not a text of its own in %q", engine, want, texts)
+			}
+		}
+	}
+}
+
+// Alertmanager reads each rendered value of a webhook's payload as YAML and sends
+// what it then is: ALERT_EMAIL_WEBHOOK has to get strings.
+func TestPayloadStaysText(t *testing.T) {
+	all := messages()
+	gone := stale("openai/costs")
+	gone.Annotations["summary"] = "a #1 is gone"
+	all["comment"] = of(gone)
+	if got := render(t, of(gone), "aispend.webhook.subject", "text"); got != "[aispend critical] alert: a #1 is gone" {
+		t.Errorf("subject %q", got)
+	}
+	for name, m := range all {
+		for _, template := range []string{"aispend.webhook.subject", "aispend.text", "aispend.html"} {
+			var v any
+			if err := yaml.Unmarshal([]byte(render(t, m, template, "text")), &v); err != nil {
+				continue // then it is taken as it is
+			}
+			if _, ok := v.(string); !ok {
+				t.Errorf("%s: %s would be sent as %T", name, template, v)
 			}
 		}
 	}
@@ -270,7 +338,7 @@ func TestTemplatesReadTheShippedRules(t *testing.T) {
 		t.Errorf("links %q", links)
 	}
 	for template, want := range map[string]string{
-		"aispend.slack.cap.models": "gpt-5 612.20 USD", "aispend.slack.cap.data": "23 Nov 2026 19:58 UTC, 7m 0s ago",
+		"aispend.slack.cap.models": "gpt-5 612.20 USD", "aispend.slack.cap.data": "23 Nov 2026 19:58 UTC, 7m ago",
 	} {
 		if got := render(t, of(alerts[0]), template, "text"); got != want {
 			t.Errorf("%s: %q, want %q", template, got, want)
