@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -44,7 +45,7 @@ type Settings struct {
 	// of the two is set.
 	SlackURL string
 	// EmailWebhookURLFile holds the URL that takes {subject, text, html}; empty for
-	// none. It needs Alertmanager 0.32 or later; the rest works with 0.28.
+	// none. It needs Alertmanager 0.32 or later; the rest works with 0.30.
 	EmailWebhookURLFile string
 	// SMTP is nil for no mail.
 	SMTP *SMTP
@@ -70,6 +71,9 @@ type SMTP struct {
 	CAFile                     string
 }
 
+// implicitTLS reports whether Alertmanager begins with TLS, as it does on port 465.
+func (m *SMTP) implicitTLS() bool { return strings.HasSuffix(m.Smarthost, ":465") }
+
 // header begins the file. It says what a reader must know who thinks of editing it.
 const header = `# Alertmanager configuration for aispend, written by "aispend alertmanager-config".
 # Write it anew rather than edit it. It holds no secret; secrets are in the files it names.
@@ -81,7 +85,7 @@ func Render(s Settings) ([]byte, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	since := "0.28"
+	since := "0.30"
 	if s.EmailWebhookURLFile != "" {
 		since = "0.32 (for the payload of a webhook)"
 	}
@@ -115,6 +119,8 @@ func (s Settings) check() error {
 			fail("the URL of a hook needs scheme and host, such as http://aispend:10099")
 		} else if u.User != nil {
 			fail("the URL of the hook on %s holds a login: it takes a token, see --hook-token-file", u.Host)
+		} else if u.RawQuery != "" || u.Fragment != "" {
+			fail("the URL of the hook on %s holds more than a path: it takes a token, see --hook-token-file", u.Host)
 		}
 	}
 	if len(s.Hooks) > 0 && s.HookTokenFile == "" {
@@ -142,8 +148,9 @@ func (s Settings) paths() []string {
 	return paths
 }
 
-// Reference is the configuration of the demo stack, rules/alertmanager.yml: a mail
-// catcher, a Slack sink and one daemon, by the names they have there.
+// Reference is the example that is shipped as rules/alertmanager.yml: Slack, mail and
+// one daemon with a hook, by made-up names. The demo stack has one of its own,
+// deploy/alertmanager/demo.yml.
 func Reference() Settings {
 	return Settings{
 		SlackURL:      "http://slack:8080/services/demo",

@@ -42,7 +42,7 @@ func environments() map[string]struct {
 				"SMTP_PASS_FILE=DIR/password", "SMTP_HELLO=spend.example.com", "SMTP_CA_FILE=DIR/ca.pem",
 			),
 			amconfig.Request{
-				Hooks:     []string{"https://a.example:10099", "https://b.example/spend/webhook/hard-cap"},
+				Hooks:     []string{"https://a.example:10099", "https://b.example/spend/webhook/hard-cap/"},
 				HookToken: secret.FromFile("DIR/token"), DeadMansSwitch: secret.FromFile("DIR/deadman"), SoftRepeat: amconfig.Hourly,
 			},
 		},
@@ -117,7 +117,7 @@ func TestConfigurations(t *testing.T) {
 	}
 }
 
-// The file that the demo stack mounts is what the code says.
+// The example that is shipped is what the code says.
 func TestReferenceConfiguration(t *testing.T) {
 	b, err := amconfig.Render(amconfig.Reference())
 	if err != nil {

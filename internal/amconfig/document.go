@@ -143,7 +143,9 @@ func match(label, value string) string { return fmt.Sprintf("%s=%q", label, valu
 func (s Settings) global() *global {
 	g := global{SlackURL: s.SlackURL, SlackURLFile: s.SlackURLFile}
 	if m := s.SMTP; m != nil {
-		tls := m.RequireTLS
+		// On the port that begins with TLS, Alertmanager before 0.31 would ask for
+		// STARTTLS inside of it, which no server offers, and send no mail.
+		tls := m.RequireTLS && !m.implicitTLS()
 		g.Smarthost, g.From, g.Hello, g.RequireTLS = m.Smarthost, m.From, m.Hello, &tls
 		g.Username, g.PasswordFile = m.Username, m.PasswordFile
 		if m.CAFile != "" {

@@ -52,7 +52,7 @@ func NewPlan(r Request) (Plan, error) {
 	s := Settings{
 		SlackURLFile:          p.file(r.Receivers.Slack, "slack_webhook_url", "SLACK_WEBHOOK_URL"),
 		EmailWebhookURLFile:   p.file(r.Receivers.EmailWebhook, "alert_email_webhook", "ALERT_EMAIL_WEBHOOK"),
-		DeadMansSwitchURLFile: p.file(r.DeadMansSwitch, "deadman_url", "--deadman-url-file"),
+		DeadMansSwitchURLFile: p.deadman(r.DeadMansSwitch),
 		SoftRepeat:            r.SoftRepeat, TemplatesDir: p.abs(r.TemplatesDir),
 	}
 	if m := r.Receivers.SMTP; m != nil {
@@ -61,7 +61,7 @@ func NewPlan(r Request) (Plan, error) {
 			PasswordFile: p.file(m.Password, "smtp_password", "SMTP_PASSWORD"),
 			RequireTLS:   m.RequireTLS, CAFile: p.file(m.CA, "smtp_ca.pem", "SMTP_CA"),
 		}
-		if !m.RequireTLS && m.Username != "" {
+		if !m.RequireTLS && !s.SMTP.implicitTLS() && m.Username != "" {
 			p.warn("SMTP_REQUIRE_TLS is false: where the mail server offers no TLS the password is not sent, " +
 				"and no mail either")
 		}
@@ -136,6 +136,21 @@ func (p *planner) write(text, name, from string) string {
 	return path
 }
 
+// deadman returns the path of the file with the URL of a dead man's switch. The other
+// files were looked at when the environment was read.
+func (p *planner) deadman(v *secret.Value) string {
+	const from = "--deadman-url-file"
+	if v.Set() {
+		text, err := v.Get()
+		if err != nil {
+			p.fail("%s: %w", from, err)
+		} else if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			p.fail("%s: the file holds no URL: write scheme and host, such as https://host/path", from)
+		}
+	}
+	return p.file(v, "deadman_url", from)
+}
+
 // token returns the path of a file that holds exactly one token: Alertmanager sends
 // the whole file.
 func (p *planner) token(v *secret.Value) string {
@@ -166,6 +181,7 @@ func (p *planner) hook(text string) string {
 	if err != nil || u.Host == "" {
 		return text // Render says what is wrong
 	}
+	u.Path = strings.TrimRight(u.Path, "/") // the daemon's paths have no final slash
 	if !strings.HasSuffix(u.Path, HookPath) {
 		u = u.JoinPath(HookPath)
 	}

@@ -113,6 +113,21 @@ func TestWhatIsRefused(t *testing.T) {
 			amconfig.Request{Hooks: []string{"https://u:CANARY@spend.example"}, HookToken: secret.FromFile("DIR/token")},
 			"the URL of the hook on spend.example holds a login: it takes a token, see --hook-token-file",
 		},
+		"hook with a query": {
+			slack,
+			amconfig.Request{Hooks: []string{"https://spend.example?token=CANARY"}, HookToken: secret.FromFile("DIR/token")},
+			"the URL of the hook on spend.example holds more than a path: it takes a token, see --hook-token-file",
+		},
+		"dead man's switch gone": {
+			slack,
+			amconfig.Request{DeadMansSwitch: secret.FromFile("DIR/nothing")},
+			"--deadman-url-file: reading secret file: open DIR/nothing: no such file or directory",
+		},
+		"dead man's switch that is no URL": {
+			slack,
+			amconfig.Request{DeadMansSwitch: secret.FromFile("DIR/token")},
+			"--deadman-url-file: the file holds no URL: write scheme and host, such as https://host/path",
+		},
 		"both twins": {
 			append(slack, "SLACK_WEBHOOK_URL=https://x/CANARY"),
 			amconfig.Request{},

@@ -108,7 +108,7 @@ func use(template string) string { return `{{ template "` + template + `" . }}` 
 
 func capFields() []slackField {
 	return []slackField{
-		{Title: "Firing since", Value: use("aispend.slack.cap.since"), Short: true},
+		{Title: use("aispend.slack.cap.since.title"), Value: use("aispend.slack.cap.since"), Short: true},
 		{Title: "Data through", Value: use("aispend.slack.cap.data"), Short: true},
 		{Title: "Top models", Value: use("aispend.slack.cap.models")},
 	}
@@ -150,7 +150,7 @@ func (s Settings) emailWebhook() []webhookConfig {
 	return []webhookConfig{{
 		SendResolved: true, URLFile: s.EmailWebhookURLFile, HTTP: &httpConfig{},
 		Payload: map[string]string{
-			"subject": use("aispend.subject"), "text": use("aispend.text"), "html": use("aispend.html"),
+			"subject": use("aispend.webhook.subject"), "text": use("aispend.text"), "html": use("aispend.html"),
 		},
 	}}
 }
