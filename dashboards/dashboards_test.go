@@ -137,6 +137,9 @@ func checkPanel(t *testing.T, what string, p panel) {
 		if (p.Type == "timeseries" || p.Type == "state-timeline") != q.Range {
 			t.Errorf("%s: a %s with an instant query, or the other way round", what, p.Type)
 		}
+		if strings.Contains(q.Expr, "vector(0)") {
+			t.Errorf("%s: query %s says 0 where nothing is known", what, q.RefID)
+		}
 		dollars = dollars || strings.Contains(q.Expr, "_usd")
 	}
 	// Money that is not a share or a count of something is shown as USD.
