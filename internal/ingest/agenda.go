@@ -33,6 +33,7 @@ type agenda struct {
 	failures   map[string]int       // in a row, by kind of window
 	refused    bool                 // the key was refused: another one ends the rest
 	limited    bool                 // the provider asked for the rest
+	letIn      bool                 // the present fails and the other windows had their turn
 }
 
 // newAgenda plans the first pull. A source that was never read starts at once;
@@ -87,11 +88,19 @@ func (a *agenda) at(kind string) time.Time {
 //   - an applied pull lets the present wait for the interval, everything else for nothing;
 //   - a held one is looked at again after the interval;
 //   - a refused key, a limit, and any failure of the present give the whole source
-//     a rest; a failed month of history delays only history, since the present
-//     must not wait for it.
+//     a rest, unless that is the fault of the days that were asked for: then the
+//     other windows have their turn meanwhile;
+//   - a failed month of history delays only history, since the present must not
+//     wait for it.
 func (a *agenda) ended(kind string, started, now time.Time, o spend.Outcome, retryAfter time.Duration) {
 	a.refused, a.limited = needsCredential(o), o == spend.RateLimited
 	if o.Applied() || o == spend.Held {
+		if kind == KindCurrent && a.letIn {
+			// What failed along with the present may do better now.
+			a.letIn = false
+			clear(a.failures)
+			clear(a.notBefore)
+		}
 		a.failures[kind] = 0
 		delete(a.notBefore, kind)
 		switch {
@@ -105,9 +114,31 @@ func (a *agenda) ended(kind string, started, now time.Time, o spend.Outcome, ret
 	a.failures[kind]++
 	until := now.Add(a.wait(kind, o, retryAfter))
 	a.notBefore[kind] = until
-	if kind == KindCurrent || a.limited || a.refused {
+	switch {
+	case a.limited || a.refused:
+		a.rest = until
+	case kind == KindCurrent && a.ofWindow(o, retryAfter):
+		a.letIn = true
+	case kind == KindCurrent:
 		a.rest = until
 	}
+}
+
+// ofWindow reports whether a failure of the present may be the fault of its days
+// alone, so that other windows are worth a request: the provider answered, took the
+// key and asked for no rest. A status like 500 may be an outage, in which more
+// requests only hurt, until the backoff has grown to the interval and did not heal it.
+func (a *agenda) ofWindow(o spend.Outcome, retryAfter time.Duration) bool {
+	if retryAfter > 0 {
+		return false
+	}
+	switch o {
+	case spend.Decode, spend.Schema, spend.Pagination, spend.Incomplete, spend.TooLarge:
+		return true
+	case spend.Server:
+		return backoffBase<<min(a.failures[KindCurrent]-1, 16) >= a.interval
+	}
+	return false
 }
 
 // postpone keeps a kind of window from being pulled again for one interval.

@@ -24,20 +24,25 @@ func TestAgendaWaitsAfterFailures(t *testing.T) {
 		failures   int
 		retryAfter time.Duration
 		want       time.Duration // without jitter
+		alone      bool          // the other windows need not wait
 	}{
-		{"first server error", spend.Server, quarter, 1, 0, time.Minute},
-		{"third network error", spend.Network, quarter, 3, 0, 4 * time.Minute},
-		{"backoff ends at the interval", spend.Timeout, quarter, 9, 0, quarter},
-		{"backoff never overflows", spend.Timeout, quarter, 900, 0, quarter},
-		{"a short interval bounds the first wait", spend.Server, 20 * time.Second, 1, 0, 20 * time.Second},
-		{"retry-after is the least", spend.RateLimited, quarter, 1, 20 * time.Minute, 20 * time.Minute},
-		{"retry-after below the backoff", spend.RateLimited, quarter, 1, 5 * time.Second, time.Minute},
-		{"absurd retry-after", spend.RateLimited, quarter, 1, 240 * time.Hour, time.Hour},
-		{"no space: try soon", spend.StoreFailed, quarter, 1, 0, time.Minute},
-		{"refused key waits for the interval", spend.Auth, quarter, 1, 0, quarter},
-		{"missing permission", spend.Permission, quarter, 1, 0, quarter},
-		{"wrong address", spend.NotFound, quarter, 1, 0, quarter},
-		{"nonsense waits for the interval", spend.Schema, quarter, 1, 0, quarter},
+		{"first server error", spend.Server, quarter, 1, 0, time.Minute, false},
+		{"third network error", spend.Network, quarter, 3, 0, 4 * time.Minute, false},
+		{"backoff ends at the interval", spend.Timeout, quarter, 9, 0, quarter, false},
+		{"backoff never overflows", spend.Timeout, quarter, 900, 0, quarter, false},
+		{"a short interval bounds the first wait", spend.Server, 20 * time.Second, 1, 0, 20 * time.Second, true},
+		{"retry-after is the least", spend.RateLimited, quarter, 1, 20 * time.Minute, 20 * time.Minute, false},
+		{"retry-after below the backoff", spend.RateLimited, quarter, 1, 5 * time.Second, time.Minute, false},
+		{"absurd retry-after", spend.RateLimited, quarter, 1, 240 * time.Hour, time.Hour, false},
+		{"no space: try soon", spend.StoreFailed, quarter, 1, 0, time.Minute, false},
+		{"refused key waits for the interval", spend.Auth, quarter, 1, 0, quarter, false},
+		{"missing permission", spend.Permission, quarter, 1, 0, quarter, false},
+		{"wrong address", spend.NotFound, quarter, 1, 0, quarter, false},
+		{"nonsense waits for the interval", spend.Schema, quarter, 1, 0, quarter, true},
+		{"half a document", spend.Decode, quarter, 7, 0, quarter, true},
+		{"nonsense of one that asks for a rest", spend.Schema, quarter, 1, 20 * time.Minute, 20 * time.Minute, false},
+		{"server errors for seven minutes", spend.Server, quarter, 4, 0, 8 * time.Minute, false},
+		{"server errors for a quarter of an hour", spend.Server, quarter, 5, 0, quarter, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -46,13 +51,20 @@ func TestAgendaWaitsAfterFailures(t *testing.T) {
 				rnd = fixed(0.5)
 			}
 			a := newAgenda(noon, time.Time{}, time.Time{}, tt.interval, rnd)
+			var now time.Time
 			for range tt.failures {
-				a.ended(KindCurrent, noon, noon, tt.outcome, tt.retryAfter)
+				now = a.at(KindCurrent)
+				a.ended(KindCurrent, now, now, tt.outcome, tt.retryAfter)
 			}
-			for _, kind := range []string{KindCurrent, KindHistory} {
-				if got := a.at(kind).Sub(noon); got != tt.want {
-					t.Errorf("%s may run after %s, want %s", kind, got, tt.want)
-				}
+			if got := a.at(KindCurrent).Sub(now); got != tt.want {
+				t.Errorf("the present may run after %s, want %s", got, tt.want)
+			}
+			others := tt.want
+			if tt.alone {
+				others = 0
+			}
+			if got := later(now, a.at(KindHistory)).Sub(now); got != others {
+				t.Errorf("history may run after %s, want %s", got, others)
 			}
 		})
 	}

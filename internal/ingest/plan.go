@@ -33,6 +33,9 @@ type Step struct {
 type Settings struct {
 	Lookback       time.Duration
 	InitialHistory time.Duration
+	// PresentFails says that the newest pull of the present failed: older windows are
+	// planned as if it was not going to be read.
+	PresentFails bool
 }
 
 // Plan lists the pulls that a source needs at now, the most urgent first: the
@@ -42,23 +45,30 @@ type Settings struct {
 // restart goes on where the last applied pull ended.
 //
 // A source that was never read has one step, the month so far; everything older
-// is planned backwards from what that pull covered.
+// is planned backwards from what that pull covered. Only if that pull fails history
+// goes before it. (Not where another filter has changed what is covered: between
+// days of two filters must lie a gap that caps can see.)
 func Plan(now time.Time, st store.State, s Settings, missing []spend.Day) []Step {
 	cur := currentWindow(now, st, s)
 	steps := []Step{{KindCurrent, cur}}
-	if st.CoveredFrom == 0 {
+	read := st.CoveredFrom
+	if read == 0 && s.PresentFails && st.RereadFrom == 0 {
+		read = cur.From
+	}
+	if read == 0 {
 		return steps
 	}
-	today := spend.DayOf(now)
+	today, limit := spend.DayOf(now), cur.From
 	prev := spend.Window{From: today.AddMonths(-1), To: today.MonthStart()}
-	if previousMonthDue(today, prev, st) && st.CoveredFrom <= prev.From && !within(prev, cur) {
+	if previousMonthDue(today, prev, st) && read <= prev.From && (s.PresentFails || !within(prev, cur)) {
 		steps = append(steps, Step{KindPreviousMonth, prev})
+		limit = min(limit, prev.From) // what is missing of it comes with it
 	}
-	for _, w := range missingWindows(missing, cur.From) {
+	for _, w := range missingWindows(missing, limit) {
 		steps = append(steps, Step{KindBackfill, w})
 	}
 	goal := historyGoal(today, st, s)
-	for to := st.CoveredFrom; to > goal; {
+	for to := read; to > goal; {
 		from := max(goal, (to - 1).MonthStart())
 		steps = append(steps, Step{KindHistory, spend.Window{From: from, To: to}})
 		to = from
@@ -139,14 +149,11 @@ func advance(st store.State, w spend.Window, start time.Time) store.State {
 	today := spend.DayOf(start)
 	if reachesPresent(w, start) {
 		st.LastApplied = start
-		if st.CoveredFrom == 0 {
-			st.CoveredFrom = w.From
-		}
 	}
-	if st.CoveredFrom != 0 && w.From < st.CoveredFrom && w.To >= st.CoveredFrom {
+	if st.CoveredFrom == 0 || w.From < st.CoveredFrom && w.To >= st.CoveredFrom {
 		st.CoveredFrom = w.From
 	}
-	if st.CoveredFrom != 0 && st.CoveredFrom <= st.RereadFrom {
+	if st.CoveredFrom <= st.RereadFrom {
 		st.RereadFrom = 0 // done; days that expire from now on are not missed
 	}
 	if within(spend.Window{From: today.AddMonths(-1), To: today.MonthStart()}, w) {

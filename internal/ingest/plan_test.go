@@ -226,6 +226,55 @@ func TestPlanHistoryReachesThePreviousMonth(t *testing.T) {
 	}
 }
 
+// TestPlanWhileThePresentFails: older windows do not count on the present.
+func TestPlanWhileThePresentFails(t *testing.T) {
+	failing := weekAndQuarter
+	failing.PresentFails = true
+	failing.InitialHistory = 40 * oneDay
+	tests := []struct {
+		name    string
+		now     string
+		st      store.State
+		missing []spend.Day
+		want    []ingest.Step
+	}{
+		{
+			name: "never read: history goes before the present",
+			now:  "2026-11-23T10:00:00Z",
+			want: []ingest.Step{
+				{Kind: ingest.KindCurrent, Window: win("2026-11-01", "2026-11-24")},
+				{Kind: ingest.KindHistory, Window: win("2026-10-01", "2026-11-01")},
+			},
+		},
+		{
+			name: "days of another filter stay behind a gap",
+			now:  "2026-11-23T10:00:00Z",
+			st:   store.State{RereadFrom: day("2026-08-01"), DataThrough: at("2026-11-23T09:00:00Z")},
+			want: []ingest.Step{{Kind: ingest.KindCurrent, Window: win("2026-11-01", "2026-11-24")}},
+		},
+		{
+			name: "the previous month, though the present would cover it, with what is missing of it",
+			now:  "2026-12-02T10:00:00Z",
+			st:   store.State{CoveredFrom: day("2026-01-01"), LastApplied: at("2026-11-03T10:00:00Z")},
+			missing: []spend.Day{
+				day("2026-09-30"), day("2026-11-04"), day("2026-11-05"),
+			},
+			want: []ingest.Step{
+				{Kind: ingest.KindCurrent, Window: win("2026-10-27", "2026-12-03")},
+				{Kind: ingest.KindPreviousMonth, Window: win("2026-11-01", "2026-12-01")},
+				{Kind: ingest.KindBackfill, Window: win("2026-09-30", "2026-10-01")},
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, ingest.Plan(at(tt.now), tt.st, failing, tt.missing)); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestPlanCoversEveryDayOnce: over 30 months of starting days, following the plan
 // reads an unbroken history and no history window leaves its month.
 func TestPlanCoversEveryDayOnce(t *testing.T) {

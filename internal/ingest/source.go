@@ -33,10 +33,11 @@ type source struct {
 	// replay, so that neither works on what the other is about to replace.
 	commit semaphore
 
-	mu     sync.Mutex
-	state  store.State
-	status spend.SourceStatus
-	clock  evidence
+	mu      sync.Mutex
+	state   store.State
+	status  spend.SourceStatus
+	failing map[string]failure // by kind of window, whose newest pull failed
+	clock   evidence
 
 	// The rest belongs to the goroutine of the loop.
 	failedAt time.Time // start of the newest pull, if it failed or was cut off
@@ -58,8 +59,9 @@ func newSource(o *Options, cfg SourceConfig) *source {
 		opts: o, cfg: cfg, id: id,
 		log: o.Logger.With("provider", id.Provider, "account", id.Account, "source", id.Source),
 
-		kicked: make(chan struct{}, 1),
-		commit: newSemaphore(),
+		kicked:  make(chan struct{}, 1),
+		commit:  newSemaphore(),
+		failing: map[string]failure{},
 		status: spend.SourceStatus{
 			ID: id, Interval: cfg.Interval, MaxStaleness: cfg.MaxStaleness, Enabled: cfg.Enabled,
 			Usage: cfg.Source.Type().Kind == providers.Usage,
@@ -68,7 +70,14 @@ func newSource(o *Options, cfg SourceConfig) *source {
 }
 
 func (s *source) settings() Settings {
-	return Settings{Lookback: s.cfg.Lookback, InitialHistory: s.opts.InitialHistory}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settingsLocked()
+}
+
+func (s *source) settingsLocked() Settings {
+	_, fails := s.failing[KindCurrent]
+	return Settings{Lookback: s.cfg.Lookback, InitialHistory: s.opts.InitialHistory, PresentFails: fails}
 }
 
 // prepare takes over the state of the ledger and what became of the newest pulls.
@@ -82,17 +91,8 @@ func (s *source) prepare(ctx context.Context, st store.State) error {
 			"from", st.CoveredFrom.String(), "filter", s.cfg.Scope, "filter_before", st.Scope)
 	}
 	since := s.opts.Now().Add(-pullMemory)
-	newest := true
-	err := s.opts.Store.Pulls(ctx, s.id, since, func(p store.Pull) bool {
-		if newest {
-			s.takeOver(p)
-			newest = false
-		}
-		if p.Verdict == store.Applied {
-			s.status.LastSuccess = p.Finished
-		}
-		return p.Verdict != store.Applied
-	})
+	var h past
+	err := s.opts.Store.Pulls(ctx, s.id, since, h.add)
 	if errors.Is(err, store.ErrCorrupt) {
 		// They only say what the status was before the start.
 		s.log.Error("the newest pulls cannot be read", "err", err)
@@ -101,38 +101,8 @@ func (s *source) prepare(ctx context.Context, st store.State) error {
 	if err != nil {
 		return fmt.Errorf("reading the newest pulls of %s: %w", s.id, err)
 	}
+	s.takeOver(h)
 	return nil
-}
-
-// takeOver puts the newest pull of the last run into the status. One that a kill
-// cut off has no verdict; together with a failed one it delays the first pull.
-func (s *source) takeOver(p store.Pull) {
-	switch {
-	case p.Verdict == store.Open:
-		s.failedAt = p.Started
-	case p.Outcome == spend.Incomplete && p.Detail == errAbandoned.Error():
-		// Stopped on purpose: neither a failure nor a success.
-	default:
-		s.status.LastOutcome = p.Outcome
-		s.status.Up = p.Verdict != store.Failed
-		if p.Verdict == store.Failed {
-			s.failedAt = p.Started
-			s.status.LastError, s.status.LastErrorAt = p.Detail, p.Finished
-		}
-	}
-}
-
-// snapshot returns a copy of the status as of now.
-func (s *source) snapshot(now time.Time) spend.SourceStatus {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.status
-	st.DataThrough = s.state.DataThrough
-	st.Held = len(s.state.Holds) > 0
-	st.CoveredFrom = s.state.CoveredFrom
-	st.HistoryGoal = historyGoal(spend.DayOf(now), s.state, s.settings())
-	st.HistoryDone = st.CoveredFrom != 0 && st.CoveredFrom <= st.HistoryGoal
-	return st
 }
 
 func (s *source) current() store.State {
@@ -198,21 +168,6 @@ func (s *source) stopped() {
 	s.status.Pulling, s.status.PagesPulled, s.status.PullWindow = false, 0, spend.Window{}
 }
 
-// judged puts the final outcome of a pull into the status.
-func (s *source) judged(o spend.Outcome, err error, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.status.LastOutcome = o
-	s.status.Up = o.Applied() || o == spend.Held
-	if o.Applied() {
-		s.status.LastSuccess = now
-		s.status.LastError, s.status.LastErrorAt = "", time.Time{}
-	}
-	if err != nil {
-		s.status.LastError, s.status.LastErrorAt = err.Error(), now
-	}
-}
-
 // missing lists the days before limit that history covers and the book does not
 // know: their statement was damaged. History before the goal that is missing from
 // its very start has expired and is not read again.
@@ -242,7 +197,9 @@ func (s *source) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		now := s.opts.Now()
 		st := s.current()
-		step, at := a.next(now, Plan(now, st, s.settings(), s.missing(st, now)))
+		steps := Plan(now, st, s.settings(), s.missing(st, now))
+		s.wanted(steps)
+		step, at := a.next(now, steps)
 		if step == s.last {
 			// It was applied and is wanted again: whatever the cause, never in a hot loop.
 			a.postpone(step.Kind, now)

@@ -229,7 +229,10 @@ func TestAdvance(t *testing.T) {
 			store.State{CoveredFrom: d(12, 1)},
 		},
 		{
-			"history before the first pull covers nothing", store.State{}, spend.Window{From: d(10, 1), To: d(11, 1)}, store.State{},
+			"history before a present that nobody can read",
+			store.State{},
+			spend.Window{From: d(10, 1), To: d(11, 1)},
+			store.State{CoveredFrom: d(10, 1)},
 		},
 		{
 			"a window that ends with yesterday is not the present",

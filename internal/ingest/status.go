@@ -1,0 +1,122 @@
+package ingest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/spend"
+)
+
+// failure is how the newest pull of one kind of window failed.
+type failure struct {
+	outcome spend.Outcome
+	text    string
+	at      time.Time
+}
+
+// past is what the newest pull records tell of the last run.
+type past struct {
+	newest []store.Pull // of each kind of window, newest first
+	// applied is when the newest pull ended that was applied, present that of the present.
+	applied, present time.Time
+}
+
+// add takes records, the newest first, until it has seen enough.
+func (h *past) add(p store.Pull) (more bool) {
+	if !slices.ContainsFunc(h.newest, func(q store.Pull) bool { return q.Kind == p.Kind }) {
+		h.newest = append(h.newest, p)
+	}
+	if p.Verdict == store.Applied {
+		h.applied = later(h.applied, p.Finished)
+		if p.Kind == KindCurrent {
+			h.present = p.Finished
+		}
+	}
+	return h.present.IsZero()
+}
+
+// takeOver puts what became of the newest pulls of the last run into the status.
+// One that a kill cut off has no verdict; together with a failed one it delays the
+// first pull. s.mu is held.
+func (s *source) takeOver(h past) {
+	for i, p := range h.newest {
+		abandoned := p.Outcome == spend.Incomplete && p.Detail == errAbandoned.Error()
+		failed := p.Verdict == store.Failed && !abandoned
+		if failed {
+			s.failing[p.Kind] = failure{p.Outcome, p.Detail, p.Finished}
+		}
+		if failed && (i == 0 || p.Kind == KindCurrent) || i == 0 && p.Verdict == store.Open {
+			s.failedAt = later(s.failedAt, p.Started)
+		}
+		// Stopped on purpose is neither a failure nor a success.
+		if i == 0 && p.Verdict != store.Open && !abandoned {
+			s.status.LastOutcome, s.status.Up = p.Outcome, !failed
+		}
+	}
+	if f, fails := s.failing[KindCurrent]; fails {
+		s.status.LastOutcome, s.status.Up = f.outcome, false
+		h.applied = h.present
+	}
+	s.status.LastSuccess = later(s.status.LastSuccess, h.applied)
+	s.showError()
+}
+
+// snapshot returns a copy of the status as of now.
+func (s *source) snapshot(now time.Time) spend.SourceStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.status
+	st.DataThrough = s.state.DataThrough
+	st.Held = len(s.state.Holds) > 0
+	st.CoveredFrom = s.state.CoveredFrom
+	st.HistoryGoal = historyGoal(spend.DayOf(now), s.state, s.settingsLocked())
+	st.HistoryDone = st.CoveredFrom != 0 && st.CoveredFrom <= st.HistoryGoal
+	return st
+}
+
+// judged puts the final outcome of a pull into the status. While the present fails,
+// what becomes of older days must not hide that, nor why.
+func (s *source) judged(kind string, o spend.Outcome, err error, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	good := o.Applied() || o == spend.Held
+	delete(s.failing, kind)
+	if !good {
+		s.failing[kind] = failure{o, err.Error(), now}
+	}
+	if _, fails := s.failing[KindCurrent]; fails && kind != KindCurrent {
+		return
+	}
+	s.status.LastOutcome, s.status.Up = o, good
+	if o.Applied() {
+		s.status.LastSuccess = now
+	}
+	s.showError()
+}
+
+// showError tells why the present fails, else the newest failure of older days: it
+// stays until they are read, or nobody wants them any more. s.mu is held.
+func (s *source) showError() {
+	show := s.failing[KindCurrent]
+	if show.at.IsZero() {
+		for _, f := range s.failing {
+			if show.at.Before(f.at) {
+				show = f
+			}
+		}
+	}
+	s.status.LastError, s.status.LastErrorAt = show.text, show.at
+}
+
+// wanted forgets how windows failed that are in no plan any more.
+func (s *source) wanted(steps []Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for kind := range s.failing {
+		if !slices.ContainsFunc(steps, func(st Step) bool { return st.Kind == kind }) {
+			delete(s.failing, kind)
+			s.showError()
+		}
+	}
+}
