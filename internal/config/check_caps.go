@@ -75,6 +75,16 @@ func (d *decoder) checkScope(key string, c Cap) {
 	if a := c.Match.Account; a != "" && !validAccount(a) {
 		d.errorf(key+".match.account", "%s is not an account name: 1 to 64 letters, digits, _ . or -", quote(a))
 	}
+	d.checkLabel(key+".match.project", c.Match.Project)
+	d.checkLabel(key+".match.model", c.Match.Model)
+}
+
+// checkLabel refuses what no row of the ledger is called: the cap would stand at 0.
+func (d *decoder) checkLabel(key, label string) {
+	if _, changed := spend.CleanLabel(label); changed {
+		d.errorf(key, "%s can match nothing: at most %d bytes, without control characters or outer spaces",
+			quote(label), spend.MaxLabelBytes)
+	}
 }
 
 func validScope(s string) bool {
@@ -98,16 +108,26 @@ func (d *decoder) checkCap(key string, c Cap) {
 	}
 }
 
-// warnUnfed tells of a cap over a provider that nothing is read from.
+// warnUnfed tells of a cap over a provider or an account that nothing is read from.
 func (d *decoder) warnUnfed(key string, limit Cap, c *Config) {
-	provider := limit.Match.Provider
-	if slices.Contains(builtinScopes(), limit.Scope) {
+	provider, account := limit.Match.Provider, limit.Match.Account
+	if limit.Scope != ScopeGlobal && slices.Contains(builtinScopes(), limit.Scope) {
 		provider = limit.Scope
 	}
-	if limit.Off() || provider == "" || provider == ScopeGlobal {
+	if limit.Off() || provider == "" && account == "" {
 		return
 	}
-	if !slices.ContainsFunc(c.Providers, func(p Provider) bool { return p.Type == provider && p.Enabled }) {
-		d.warnf(key, "no enabled provider of type %s feeds this cap: it cannot be evaluated", provider)
+	if slices.ContainsFunc(c.Providers, func(p Provider) bool {
+		return p.Enabled && (provider == "" || p.Type == provider) && (account == "" || p.Account == account)
+	}) {
+		return
 	}
+	who := "provider"
+	if account != "" {
+		who = "account " + account
+	}
+	if provider != "" {
+		who += " of type " + provider
+	}
+	d.warnf(key, "no enabled %s feeds this cap: it cannot be evaluated", who)
 }

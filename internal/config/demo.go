@@ -11,7 +11,7 @@ import (
 )
 
 // DemoOptions is what `aispend demo` knows about its own simulators. All fields
-// but Caps and Interval are required.
+// but Caps, DashboardURL and Interval are required.
 type DemoOptions struct {
 	OpenAIURL    string // base_url of the simulated API, on loopback
 	OpenAIKey    string
@@ -20,8 +20,10 @@ type DemoOptions struct {
 	AdminToken   string        // printed once by the demo
 	Interval     time.Duration // between pulls; 0 means 15s
 	// Caps are close to the simulated spend; the simulated world knows it.
-	Caps  []Cap
-	Types map[string]providers.Type
+	Caps []Cap
+	// DashboardURL is where alerts lead to; empty for nowhere.
+	DashboardURL string
+	Types        map[string]providers.Type
 }
 
 // demoTemplate is the demo's configuration, written as a user would write it.
@@ -33,7 +35,8 @@ providers:
   - {type: openai, account: demo, base_url: {{q .OpenAIURL}}, api_key: {{q .OpenAIKey}}}
   - {type: anthropic, account: demo, base_url: {{q .AnthropicURL}}, api_key: {{q .AnthropicKey}}}
 hard_cap: {dry_run: true}
-`
+{{with .DashboardURL}}links: {dashboard_url: {{q .}}}
+{{end}}`
 
 // Demo returns the configuration of `aispend demo`: everything is in memory, no
 // file and no environment variable is read, and nothing is sent anywhere.

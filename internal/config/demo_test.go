@@ -47,6 +47,21 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+func TestDemoDashboard(t *testing.T) {
+	for _, url := range []string{"", "http://127.0.0.1:3000/d/aispend-caps?a=\"b\": c"} {
+		o := demoOptions()
+		o.DashboardURL = url
+		if c, err := config.Demo(o); err != nil || c.Links.DashboardURL != url || c.Links.ExternalURL != "" {
+			t.Errorf("%q: %+v, %v", url, c, err)
+		}
+	}
+	o := demoOptions()
+	o.DashboardURL = "javascript:alert(1)"
+	if _, err := config.Demo(o); err == nil || !strings.Contains(err.Error(), "links.dashboard_url") {
+		t.Errorf("error = %v", err)
+	}
+}
+
 func TestDemoRefusesBadOptions(t *testing.T) {
 	o := demoOptions()
 	o.OpenAIURL = "ftp://127.0.0.1"

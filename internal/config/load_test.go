@@ -195,6 +195,14 @@ func TestWarnings(t *testing.T) {
 			p + "caps:\n  - {scope: r, match: {provider: anthropic}, hard_usd: 5}",
 			"aispend.yml:3: caps[0]: no enabled provider of type anthropic feeds this cap: it cannot be evaluated",
 		},
+		"unfed account": {
+			p + "caps:\n  - {scope: r, match: {account: nope}, hard_usd: 5}\n  - {scope: s, match: {account: default}, hard_usd: 5}",
+			"aispend.yml:3: caps[0]: no enabled account nope feeds this cap: it cannot be evaluated",
+		},
+		"unfed account of a provider": {
+			p + "caps:\n  - {scope: r, match: {provider: openai, account: nope}, hard_usd: 5}",
+			"aispend.yml:3: caps[0]: no enabled account nope of type openai feeds this cap: it cannot be evaluated",
+		},
 		"unsigned hook": {
 			p + "hard_cap:\n  url: https://hooks.example.com/CANARY",
 			"aispend.yml:3: hard_cap.url: deliveries will not be signed: make a secret with " +

@@ -108,7 +108,7 @@ func drawCaps(rt *rapid.T) []section {
 		}
 		limit[rapid.SampledFrom([]string{"soft_usd", "hard_usd"}).Draw(rt, "level")] = amount.Draw(rt, "amount")
 		if scope != "openai" && scope != "anthropic" && scope != "vertex" && scope != "global" {
-			limit["match"] = section{"model": rapid.StringMatching(`[a-z0-9.*:/ -]{0,20}[a-z*]`).Draw(rt, "model")}
+			limit["match"] = section{"model": rapid.StringMatching(`[a-z*]([a-z0-9.*:/ -]{0,20}[a-z*])?`).Draw(rt, "model")}
 		}
 		caps = append(caps, limit)
 	}
