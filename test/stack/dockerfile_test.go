@@ -38,7 +38,7 @@ func TestDockerfile(t *testing.T) {
 	for _, s := range stages {
 		names = append(names, s.Name)
 		bases[s.Name], users[s.Name] = s.BaseName, users[s.BaseName]
-		if !slices.Contains(names, s.BaseName) && !regexp.MustCompile(`:(\d+\.\d+\.\d+|nonroot)$`).MatchString(s.BaseName) {
+		if !slices.Contains(names, s.BaseName) && !regexp.MustCompile(`(:\d+\.\d+\.\d+|-debian\d+:nonroot)$`).MatchString(s.BaseName) {
 			t.Errorf("stage %s: %s is not pinned", s.Name, s.BaseName)
 		}
 		for _, c := range s.Commands {
