@@ -60,10 +60,10 @@ func (c *command) demo(ctx context.Context) error {
 	cfg, err := config.Demo(config.DemoOptions{
 		OpenAIURL: servers.OpenAI, OpenAIKey: world.Key(simulator.OpenAI),
 		AnthropicURL: servers.Anthropic, AnthropicKey: world.Key(simulator.Anthropic),
-		AdminToken: token, Types: registry.Types(), Caps: demoCaps(world),
+		AdminToken: token, Types: registry.Types(), Caps: demoCaps(world), DashboardURL: c.dashboardURL,
 	})
 	if err != nil {
-		return err
+		return &app.UsageError{Err: err} // of what it is made of, only the dashboard's URL is a user's
 	}
 	c.log.Writer = c.stderr
 	demoCtx, cancel := context.WithCancel(ctx)

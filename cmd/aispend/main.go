@@ -56,6 +56,7 @@ type command struct {
 	storagePath   string
 	storageSet    bool
 	externalURL   string
+	dashboardURL  string // of the demo
 	web           *web.FlagConfig
 	log           promslog.Config
 	configOnly    bool
@@ -88,6 +89,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 
 	serve := cli.Command("serve", "Run the daemon (the default command).").Default()
 	demo := cli.Command("demo", "Run the daemon against simulated providers: no key, no network, a temporary store.")
+	demo.Flag("dashboard-url", "Grafana dashboard that alerts about the demo lead to, as links.dashboard_url says it for serve.").
+		StringVar(&c.dashboardURL)
 	check := cli.Command("check", "Check the configuration and say what is wrong.")
 	check.Flag("config-only", "Check the configuration without calling a provider.").BoolVar(&c.configOnly)
 	ver := cli.Command("version", "Print the version.")
