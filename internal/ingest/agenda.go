@@ -17,6 +17,9 @@ const (
 	// minRetryAfter and maxRetryAfter clamp what a provider asks for.
 	minRetryAfter = time.Second
 	maxRetryAfter = time.Hour
+	// maxOldWait is how long days of the past wait that fail again and again: a bill
+	// that nobody could read yesterday changes no cap of today.
+	maxOldWait = 24 * time.Hour
 	// credentialPoll is how often a refused key is looked at again.
 	credentialPoll = 5 * time.Second
 )
@@ -136,7 +139,7 @@ func (a *agenda) ofWindow(o spend.Outcome, retryAfter time.Duration) bool {
 	case spend.Decode, spend.Schema, spend.Pagination, spend.Incomplete, spend.TooLarge:
 		return true
 	case spend.Server:
-		return backoffBase<<min(a.failures[KindCurrent]-1, 16) >= a.interval
+		return doubled(backoffBase, a.failures[KindCurrent], a.interval) >= a.interval
 	}
 	return false
 }
@@ -157,18 +160,47 @@ func (a *agenda) wake(now time.Time) {
 
 // wait is how long to leave a kind of window alone after a failure. What time may
 // heal is tried again sooner than the interval, with exponential backoff; what
-// needs a person or another answer waits for the interval. Nothing is tried
-// before the provider said so.
+// needs a person or another answer waits for the interval. Old days that are to
+// blame themselves wait ever longer. Nothing is tried before the provider said so.
 func (a *agenda) wait(kind string, o spend.Outcome, retryAfter time.Duration) time.Duration {
-	d := a.jittered()
+	longest := a.longest(kind, o)
+	var d time.Duration
 	if heals(o) {
-		d = min(backoffBase<<min(a.failures[kind]-1, 16), a.interval)
+		d = doubled(backoffBase, a.failures[kind], longest)
 		d -= time.Duration(a.rand() * float64(d) / 4)
+	} else {
+		d = a.jittered()
+		if longest > a.interval {
+			d = doubled(d, a.failures[kind], longest)
+		}
 	}
 	if retryAfter > 0 {
 		d = max(d, min(max(retryAfter, minRetryAfter), maxRetryAfter))
 	}
 	return d
+}
+
+// longest bounds the backoff: by the interval, and by a day for history and lost days
+// that a provider refuses (from before an organisation existed, or beyond what it
+// keeps) or answers with nonsense. The previous month is not put off: it is read on
+// five days only.
+func (a *agenda) longest(kind string, o spend.Outcome) time.Duration {
+	if kind == KindHistory || kind == KindBackfill {
+		switch o {
+		case spend.Decode, spend.Schema, spend.Pagination, spend.Incomplete, spend.TooLarge,
+			spend.Server, spend.Timeout:
+			return max(a.interval, maxOldWait)
+		}
+	}
+	return a.interval
+}
+
+// doubled is d after the first failure and twice as long after each further one.
+func doubled(d time.Duration, failures int, longest time.Duration) time.Duration {
+	for ; failures > 1 && d < longest; failures-- {
+		d *= 2
+	}
+	return min(d, longest)
 }
 
 // jittered is the interval, a tenth longer or shorter at most.

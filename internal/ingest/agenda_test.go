@@ -169,3 +169,67 @@ func TestAgendaHeldWindowIsLookedAtAgainAfterTheInterval(t *testing.T) {
 		t.Errorf("held month read again after %s, want %s", got, quarter)
 	}
 }
+
+// TestAgendaOldDaysWaitUpToADay: a failure that the days themselves may be to blame for
+// is looked at again less and less; one that says nothing about them is not.
+func TestAgendaOldDaysWaitUpToADay(t *testing.T) {
+	const day = 24 * time.Hour
+	tests := []struct {
+		kind     string
+		outcome  spend.Outcome
+		interval time.Duration
+		failures int
+		want     time.Duration
+	}{
+		{KindHistory, spend.Server, quarter, 1, time.Minute},
+		{KindHistory, spend.Server, quarter, 6, 32 * time.Minute},
+		{KindHistory, spend.Server, quarter, 12, day},
+		{KindHistory, spend.Timeout, quarter, 900, day},
+		{KindHistory, spend.Schema, quarter, 1, quarter},
+		{KindHistory, spend.Schema, quarter, 3, time.Hour},
+		{KindHistory, spend.Decode, quarter, 8, day},
+		{KindBackfill, spend.TooLarge, quarter, 900, day},
+		{KindHistory, spend.Schema, 3 * day, 5, 3 * day},
+		{KindHistory, spend.Network, quarter, 900, quarter},
+		{KindHistory, spend.StoreFailed, quarter, 900, quarter},
+		{KindHistory, spend.Auth, quarter, 900, quarter},
+		{KindHistory, spend.RateLimited, quarter, 900, quarter},
+		// It must not miss the days on which the month is still read.
+		{KindPreviousMonth, spend.Server, quarter, 900, quarter},
+		{KindPreviousMonth, spend.Schema, quarter, 900, quarter},
+		{KindCurrent, spend.Schema, quarter, 900, quarter},
+	}
+	for _, tt := range tests {
+		rnd := fixed(0.5)
+		if heals(tt.outcome) {
+			rnd = fixed(0) // no jitter on backoff
+		}
+		a := newAgenda(noon, time.Time{}, time.Time{}, tt.interval, rnd)
+		for range tt.failures {
+			a.ended(tt.kind, noon, noon, tt.outcome, 0)
+		}
+		if got := a.notBefore[tt.kind].Sub(noon); got != tt.want {
+			t.Errorf("%s after %d times %s: %s, want %s", tt.kind, tt.failures, tt.outcome, got, tt.want)
+		}
+	}
+}
+
+// TestAgendaHealedPresentEndsTheBackoffOfOthers only where they failed beside it: a
+// refused month is not asked for after every hiccup of the network.
+func TestAgendaHealedPresentEndsTheBackoffOfOthers(t *testing.T) {
+	for _, tt := range []struct {
+		present spend.Outcome
+		ends    bool
+	}{{spend.Schema, true}, {spend.Network, false}, {spend.RateLimited, false}} {
+		a := newAgenda(noon, time.Time{}, time.Time{}, quarter, fixed(0.5))
+		for range 20 {
+			a.ended(KindHistory, noon, noon, spend.Schema, 0)
+		}
+		a.ended(KindCurrent, noon, noon, tt.present, 0)
+		later := noon.Add(time.Hour)
+		a.ended(KindCurrent, later, later, spend.OK, 0)
+		if got := !a.at(KindHistory).After(later); got != tt.ends {
+			t.Errorf("history is due when the present heals from %s: %t, want %t", tt.present, got, tt.ends)
+		}
+	}
+}

@@ -29,6 +29,27 @@ func TestFault_404_WrongAddress(t *testing.T) {
 	runAll(t, fault{name: "404", do: sim.Status(404), want: spend.NotFound, kept: 1})
 }
 
+// TestFault_400_RefusedHistory: a month that the provider refuses stays unread and in
+// sight, and the present goes on.
+func TestFault_400_RefusedHistory(t *testing.T) {
+	eachVendor(t, func(t *testing.T, p *plant, id spend.SourceID) {
+		remove := p.world.Inject(sim.Fault{Source: id.Source, Do: sim.Status(400)})
+		res, step, ok := p.runner.PullOnce(t.Context(), id, 1)
+		if !ok || step.Window != win("2026-10-01", "2026-11-01") || res.Outcome() != spend.Server {
+			t.Fatalf("pull of %+v: %+v", step, res)
+		}
+		remove()
+		p.later(quarter)
+		p.pull(id, spend.OK)
+		p.wantTruth(id)
+		st := p.status(id)
+		if !st.Up || st.LastOutcome != spend.OK || !strings.Contains(st.LastError, "400") ||
+			st.HistoryDone || st.CoveredFrom != day("2026-11-01") {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
+
 // TestFault_429_RetryAfter: in seconds, as a date, missing, absurd.
 func TestFault_429_RetryAfter(t *testing.T) {
 	t.Parallel()
