@@ -201,7 +201,13 @@ func leavesTheMachine(host string) bool {
 // Write writes the secret for its owner alone. A file with another owner's reading
 // rights is replaced by one without.
 func (f SecretFile) Write() error {
-	if err := os.MkdirAll(filepath.Dir(f.Path), 0o700); err != nil {
+	dir := filepath.Dir(f.Path)
+	// What lies around it, such as the configuration, is for Alertmanager's user too.
+	err := os.MkdirAll(filepath.Dir(dir), 0o755)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
 		return fmt.Errorf("making the directory of secrets: %w", err)
 	}
 	if err := WriteFile(f.Path, []byte(f.text()+"\n"), 0o600); err != nil {

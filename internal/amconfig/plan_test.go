@@ -59,6 +59,27 @@ func TestSecretsGoToFilesOfTheirOwner(t *testing.T) {
 	}
 }
 
+// The directory of secrets is often a new one beside the configuration, in a new one
+// that Alertmanager's user has to enter.
+func TestOnlyTheSecretsAreClosed(t *testing.T) {
+	dir := site(t)
+	tc := environments()["original-worker"]
+	tc.request.SecretsDir = "DIR/new/secrets"
+	p, err := plan(t, dir, tc.environ, tc.request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Secrets[0].Write(); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]os.FileMode{"new": 0o055, "new/secrets": 0} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm()&0o077 != want {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
 func TestSecretThatCannotBeWritten(t *testing.T) {
 	dir := site(t)
 	tc := environments()["original-worker"]
