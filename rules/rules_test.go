@@ -276,6 +276,19 @@ func TestEveryAlertIsTestedFiringAndSilent(t *testing.T) {
 	}
 }
 
+// What a text says when its template fails is never what is expected of it.
+func TestNoTextIsAnError(t *testing.T) {
+	files, err := filepath.Glob("tests/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		if strings.Contains(page(t, file), "error expanding template") {
+			t.Errorf("%s expects a template to fail", file)
+		}
+	}
+}
+
 func tested(t *testing.T) (fires, silent, worded map[string]bool) {
 	t.Helper()
 	fires, silent, worded = map[string]bool{}, map[string]bool{}, map[string]bool{}
