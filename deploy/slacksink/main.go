@@ -163,6 +163,7 @@ func (a attachment) Bar() template.CSS {
 
 var (
 	mrkdwnLink = regexp.MustCompile(`&lt;(https?://[^|\s]+)\|([^&]+)&gt;`)
+	mrkdwnCode = regexp.MustCompile("`([^`\n]+)`")
 	mrkdwnBold = regexp.MustCompile(`\*([^*\n]+)\*`)
 )
 
@@ -172,6 +173,7 @@ func mrkdwn(text string) template.HTML {
 	plain := strings.NewReplacer("&lt;", "\x00", "&gt;", "\x01", "&amp;", "&").Replace(text)
 	safe := html.EscapeString(plain)
 	safe = mrkdwnLink.ReplaceAllString(safe, `<a href="$1">$2</a>`)
+	safe = mrkdwnCode.ReplaceAllString(safe, "<code>$1</code>")
 	safe = mrkdwnBold.ReplaceAllString(safe, "<b>$1</b>")
 	safe = strings.NewReplacer("\x00", "&lt;", "\x01", "&gt;").Replace(safe)
 	return template.HTML(safe) //nolint:gosec // all of the text is escaped above

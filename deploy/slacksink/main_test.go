@@ -72,15 +72,15 @@ func TestPage(t *testing.T) {
 	if page := s.ask("GET", "/", "").Body.String(); !strings.Contains(page, "Nothing yet") {
 		t.Errorf("empty page:\n%s", page)
 	}
-	s.ask("POST", "/services/demo", `{"attachments":[{"color":"danger","title":"openai: hard cap","title_link":"http://127.0.0.1:3000/d/x",
-		"text":"*Spent:* a &lt;b&gt; &amp; <script>alert(1)</script>\nsee <https://example.com/r?a=1&b=2|runbook>",
+	s.ask("POST", "/services/demo", strings.ReplaceAll(`{"attachments":[{"color":"danger","title":"openai: hard cap","title_link":"http://127.0.0.1:3000/d/x",
+		"text":"ENDrun a&lt;b --cEND *Spent:* a &lt;b&gt; &amp; <script>alert(1)</script>\nsee <https://example.com/r?a=1&b=2|runbook>",
 		"fields":[{"title":"Top models","value":"gpt-6","short":true}],
-		"actions":[{"text":"Silence","url":"http://127.0.0.1:9093/#/silences"},{"text":"Bad","url":"javascript:alert(1)"}]}]}`)
+		"actions":[{"text":"Silence","url":"http://127.0.0.1:9093/#/silences"},{"text":"Bad","url":"javascript:alert(1)"}]}]}`, "END", "`"))
 	w := s.ask("GET", "/", "")
 	page := w.Body.String()
 	for _, want := range []string{
 		"Mon 23 Nov 2026, 10:00:00 UTC", "border-left-color:#e01e5a", `<a href="http://127.0.0.1:3000/d/x">openai: hard cap</a>`,
-		"<b>Spent:</b> a &lt;b&gt; &amp; &lt;script&gt;", `<a href="https://example.com/r?a=1&amp;b=2">runbook</a>`,
+		"<code>run a&lt;b --c</code>", "<b>Spent:</b> a &lt;b&gt; &amp; &lt;script&gt;", `<a href="https://example.com/r?a=1&amp;b=2">runbook</a>`,
 		"<dt>Top models</dt><dd>gpt-6</dd>", `<a href="http://127.0.0.1:9093/#/silences">Silence</a>`,
 	} {
 		if !strings.Contains(page, want) {
