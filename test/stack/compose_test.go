@@ -1,6 +1,7 @@
 package stack_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
@@ -102,6 +104,23 @@ func checkMount(t *testing.T, v types.ServiceVolumeConfig) {
 	}
 	if _, err := os.Stat(v.Source); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestStartsWithoutTheEnvironmentOfTheTools: only who writes the configuration of
+// Alertmanager needs alertmanager.env.
+func TestStartsWithoutTheEnvironmentOfTheTools(t *testing.T) {
+	dir := t.TempDir() // without any file of a user
+	for profile, needed := range map[string]bool{"demo": false, "live": false, "tools": true} {
+		options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")},
+			cli.WithProfiles([]string{profile}), cli.WithWorkingDirectory(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = options.LoadProject(context.Background())
+		if (err != nil) != needed || needed && !strings.Contains(err.Error(), "alertmanager.env") {
+			t.Errorf("profile %s: %v", profile, err)
+		}
 	}
 }
 
