@@ -31,6 +31,14 @@ func (r *Runner) SetTimeout(id spend.SourceID, d time.Duration) {
 	}
 }
 
+// SetHeavyWalk changes after how many bytes a walk that is too large is taken to be
+// so as a whole. Run must not be pulling.
+func (r *Runner) SetHeavyWalk(bytes int64) {
+	for _, s := range r.sources {
+		s.heavyWalk = bytes
+	}
+}
+
 // PullOnce pulls the n-th most urgent window of a source now, as its loop would
 // if it were due; ok is false if fewer are wanted. For tests whose clock does not
 // follow timers: Run must not be running.
@@ -44,6 +52,7 @@ func (r *Runner) PullOnce(ctx context.Context, id spend.SourceID, n int) (p Pull
 		}
 		now, st := r.opts.Now(), s.current()
 		steps := Plan(now, st, s.settings(), s.missing(st, now))
+		s.wanted(steps)
 		if n >= len(steps) {
 			return p, step, false
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aispend/aispend/internal/store"
+	"github.com/aispend/aispend/providers"
 	sim "github.com/aispend/aispend/providers/simulator"
 	"github.com/aispend/aispend/spend"
 )
@@ -164,6 +165,19 @@ func TestFault_PageTooLargeIsHalved(t *testing.T) {
 	p.wantTruth(costs)
 	if rec, pages := p.last(costs); rec.Buckets != 15 || len(pages) != 2 {
 		t.Errorf("record %+v with %d pages, want two of up to 15 buckets", rec, len(pages))
+	}
+}
+
+// TestFault_OneDayTooLarge: neither fewer buckets nor fewer days help, and the error
+// says so.
+func TestFault_OneDayTooLarge(t *testing.T) {
+	t.Parallel()
+	p := newPlant(t)
+	p.run(costs, fault{
+		name: "every day", do: sim.HeavyAbove(0, 33<<20), want: spend.TooLarge, text: "2026-11-23 alone is more than",
+	})
+	if rec, _ := p.last(costs); rec.Window != p.window || rec.Buckets != providers.MaxBuckets {
+		t.Errorf("healed in the walk %+v, want the whole window at once", rec)
 	}
 }
 

@@ -34,8 +34,8 @@ type Store interface {
 type Observer interface {
 	// Register announces a source, so that each of its series is there from the start.
 	Register(id spend.SourceID)
-	// PullEnded counts the final outcome of a pull and the seconds it took, walks
-	// with fewer buckets included.
+	// PullEnded counts the final outcome of a pull and the seconds it took, all its
+	// walks with fewer buckets and over parts of its window included.
 	PullEnded(id spend.SourceID, outcome spend.Outcome, seconds float64)
 	// PageFetched counts one response, whatever its status.
 	PageFetched(id spend.SourceID)
@@ -50,7 +50,7 @@ type Observer interface {
 type Instruments interface {
 	// PageDecoded adds one decoded page, its size and the time that decoding took.
 	PageDecoded(source string, bytes int, seconds float64)
-	// Rewalked counts a walk that was repeated with fewer buckets.
+	// Rewalked counts a walk that was repeated with fewer buckets or days.
 	Rewalked(source string)
 	// Noticed adds oddities that did no harm, by name.
 	Noticed(source, notice string, n int)

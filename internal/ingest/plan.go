@@ -93,7 +93,7 @@ func currentWindow(now time.Time, st store.State, s Settings) spend.Window {
 // today although its bill may still be closing, or is being held: a hold ends with
 // a walk that believes it or refutes it, and not with the fifth of the month.
 func previousMonthDue(today spend.Day, prev spend.Window, st store.State) bool {
-	if h, ok := st.Holds[KindPreviousMonth]; ok && h.Window == prev {
+	if h, ok := st.Holds[KindPreviousMonth]; ok && within(h.Window, prev) {
 		return true
 	}
 	return today-today.MonthStart() < closingDays && st.PreviousMonthRead != today

@@ -33,22 +33,27 @@ type pullResult struct {
 	retryAfter time.Duration
 	err        error
 	abandoned  bool
+	heavy      bool // the walk as a whole was large, whatever was wrong with it
 }
 
-// pull walks one step, again with half the buckets while pages are too large or
-// the time runs out, and counts the final outcome once.
+// pull walks one step, in as many walks as that takes, and counts the final outcome
+// once.
 func (s *source) pull(ctx context.Context, step Step) pullResult {
 	began := s.opts.Now()
 	s.begun(step.Window)
 	defer s.stopped()
-	buckets := s.buckets(began)
-	res := s.walk(ctx, step, buckets)
-	for buckets > 1 && !res.abandoned && (res.outcome == spend.TooLarge || res.outcome == spend.Timeout) {
-		buckets /= 2
-		s.log.Info("walking again with fewer buckets", "window", step.Window.String(),
-			"buckets", buckets, "outcome", string(res.outcome), "err", res.err)
-		s.opts.Instruments.Rewalked(s.id.Source)
-		res = s.walk(ctx, step, buckets)
+	r := s.newRound(step, began)
+	res := s.walk(ctx, r)
+	for more, again := r.next(res); more; more, again = r.next(res) {
+		if again {
+			s.log.Info("walking again with less at once", "window", r.part().Window.String(),
+				"buckets", r.buckets, "outcome", string(res.outcome), "err", res.err)
+			s.opts.Instruments.Rewalked(s.id.Source)
+		}
+		res = s.walk(ctx, r)
+	}
+	if r.foreign && res.outcome == spend.OK {
+		res.outcome = spend.Currency
 	}
 	if res.abandoned {
 		s.log.Info("pull abandoned", "window", step.Window.String())
@@ -56,7 +61,7 @@ func (s *source) pull(ctx context.Context, step Step) pullResult {
 	}
 	now := s.opts.Now()
 	if res.outcome.Applied() || res.outcome == spend.Held {
-		s.size, s.sizeDay = buckets, spend.DayOf(began)
+		s.remember(r, res)
 	} else {
 		s.log.Warn("pull failed", "window", step.Window.String(), "kind", step.Kind,
 			"outcome", string(res.outcome), "err", res.err)
@@ -69,31 +74,25 @@ func (s *source) pull(ctx context.Context, step Step) pullResult {
 	return res
 }
 
-// buckets is the page size to begin with: the one that worked today, else the most.
-func (s *source) buckets(now time.Time) int {
-	if s.size > 0 && s.sizeDay == spend.DayOf(now) {
-		return s.size
-	}
-	return providers.MaxBuckets
-}
-
 // walk is one attempt: space, pages, checks, and exactly one verdict.
-func (s *source) walk(ctx context.Context, step Step, buckets int) pullResult {
+func (s *source) walk(ctx context.Context, r *round) pullResult {
 	start := s.opts.Now()
-	if step.Kind == KindCurrent {
+	if r.step.Kind == KindCurrent && r.began.IsZero() {
 		// Midnight may have passed since the step was planned.
-		step.Window = currentWindow(start, s.current(), s.settings())
+		r.step.Window = currentWindow(start, s.current(), s.settings())
+		r.left = r.step.Window
 	}
+	step := r.part()
 	if err := s.opts.Store.CheckSpace(); err != nil {
 		return failed(ctx, spend.Classify(spend.StoreFailed, err))
 	}
 	w, err := s.opts.Store.Begin(ctx, store.Pull{
-		Source: s.id, Window: step.Window, Kind: step.Kind, Scope: s.cfg.Scope, Buckets: buckets, Started: start,
+		Source: s.id, Window: step.Window, Kind: step.Kind, Scope: s.cfg.Scope, Buckets: r.buckets, Started: start,
 	})
 	if err != nil {
 		return failed(ctx, spend.Classify(spend.StoreFailed, fmt.Errorf("opening a pull: %w", err)))
 	}
-	t := &tour{source: s, writer: w, step: step, buckets: buckets, start: start}
+	t := &tour{source: s, round: r, writer: w, step: step, start: start}
 	result, err := t.fetch(ctx)
 	if t.skewed {
 		s.opts.Observer.ClockSkew(s.id.Provider, t.skew)
@@ -104,7 +103,13 @@ func (s *source) walk(ctx context.Context, step Step, buckets int) pullResult {
 			return res
 		}
 	}
-	return t.putAway(ctx, err)
+	if step.Window.Days() == 1 && r.buckets == 1 && classOf(err) == spend.TooLarge {
+		err = spend.Classify(spend.TooLarge, fmt.Errorf("%s alone is more than aispend reads at once: "+
+			"limit the block to fewer projects or workspaces: %w", step.Window.From, err))
+	}
+	res := t.putAway(ctx, err)
+	res.heavy = t.bytes >= s.heavyWalk
+	return res
 }
 
 // failed is the result of a walk that changed nothing.
@@ -132,14 +137,15 @@ func classOf(err error) spend.Outcome {
 // tour is one walk on its way from the provider to the ledger.
 type tour struct {
 	*source
-	writer  store.PullWriter
-	step    Step
-	buckets int
-	start   time.Time
-	pages   int
-	ended   bool // the writer was asked for a verdict; how that went wrong does not matter
-	skewed  bool
-	skew    time.Duration // provider's clock minus ours
+	round  *round
+	writer store.PullWriter
+	step   Step // the part of the round
+	start  time.Time
+	pages  int
+	bytes  int64
+	ended  bool // the writer was asked for a verdict; how that went wrong does not matter
+	skewed bool
+	skew   time.Duration // provider's clock minus ours
 }
 
 // fetch walks the window under the timeout of the whole walk, keeps every page
@@ -153,7 +159,7 @@ func (t *tour) fetch(ctx context.Context) (providers.Result, error) {
 		return providers.Result{}, err
 	}
 	var own error // of a page; a vendor may wrap it beyond recognition
-	req := providers.Request{Window: t.step.Window, Buckets: t.buckets}
+	req := providers.Request{Window: t.step.Window, Buckets: t.round.buckets}
 	err := safely(spend.Schema, func() error {
 		return t.cfg.Source.Fetch(wctx, req, func(p spend.Page) error {
 			if own == nil {
@@ -187,6 +193,7 @@ func timedOut(ctx context.Context, limit time.Duration, err error) error {
 func (t *tour) page(ctx context.Context, dec providers.Decoder, p spend.Page) error {
 	t.paged()
 	t.pages++
+	t.bytes += int64(len(p.Body))
 	t.noteSkew(p)
 	err := safely(spend.StoreFailed, func() error { return t.writer.Page(ctx, p) })
 	if err != nil {
@@ -243,8 +250,7 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 			return t.holdBack(ctx, withHold(st, t.step.Kind, h), h)
 		}
 	}
-	next := withoutHold(advance(st, t.step.Window, t.start), t.step.Kind, spend.DayOf(t.start))
-	next.DataThrough = dataThrough(st.DataThrough, t.step.Window, t.start, result.Statements)
+	next := t.round.advance(st, t.step.Window, t.start, result.Statements)
 	notices := result.Notices
 	if n := missingTail(t.step.Window, t.start, result.Statements); n > 0 {
 		notices = maps.Clone(notices)
@@ -288,7 +294,7 @@ func (t *tour) apply(
 	}
 	t.noteNotices(notices)
 	t.log.Info("pull applied", "pull", t.writer.ID(), "window", t.step.Window.String(), "kind", t.step.Kind,
-		"pages", t.pages, "buckets", t.buckets, "outcome", string(outcome))
+		"pages", t.pages, "buckets", t.round.buckets, "outcome", string(outcome))
 	return pullResult{outcome: outcome}, nil
 }
 

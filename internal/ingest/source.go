@@ -32,6 +32,8 @@ type source struct {
 	// commit is held while the ledger and the book change, by a pull or by a
 	// replay, so that neither works on what the other is about to replace.
 	commit semaphore
+	// heavyWalk is the constant of that name, except in tests.
+	heavyWalk int64
 
 	mu      sync.Mutex
 	state   store.State
@@ -41,8 +43,9 @@ type source struct {
 
 	// The rest belongs to the goroutine of the loop.
 	failedAt time.Time // start of the newest pull, if it failed or was cut off
-	size     int       // buckets per page that worked on sizeDay, below the most
 	sizeDay  spend.Day
+	size     int            // buckets per page that worked on sizeDay
+	spans    map[string]int // days at once that worked on sizeDay where not all did, by kind of window
 	notices  map[string]int // of the last walk, to log changes only
 	last     Step           // the newest applied step other than the present
 }
@@ -62,6 +65,8 @@ func newSource(o *Options, cfg SourceConfig) *source {
 		kicked:  make(chan struct{}, 1),
 		commit:  newSemaphore(),
 		failing: map[string]failure{},
+
+		heavyWalk: heavyWalk,
 		status: spend.SourceStatus{
 			ID: id, Interval: cfg.Interval, MaxStaleness: cfg.MaxStaleness, Enabled: cfg.Enabled,
 			Usage: cfg.Source.Type().Kind == providers.Usage,
@@ -168,9 +173,10 @@ func (s *source) stopped() {
 	s.status.Pulling, s.status.PagesPulled, s.status.PullWindow = false, 0, spend.Window{}
 }
 
-// missing lists the days before limit that history covers and the book does not
-// know: their statement was damaged. History before the goal that is missing from
-// its very start has expired and is not read again.
+// missing lists the days before the present that history covers and the book does not
+// know, or knows only from before their end: their statement was damaged, or they
+// fell out of a present that nobody could read. History before the goal that is
+// missing from its very start has expired and is not read again.
 func (s *source) missing(st store.State, now time.Time) []spend.Day {
 	if st.CoveredFrom == 0 {
 		return nil
@@ -181,9 +187,11 @@ func (s *source) missing(st store.State, now time.Time) []spend.Day {
 	var out []spend.Day
 	seen := false
 	for d := st.CoveredFrom; d < limit; d++ {
-		if _, ok := snap.Statement(s.id, d); ok {
-			seen = true
-		} else if seen || d >= goal {
+		said, ok := snap.Statement(s.id, d)
+		seen = seen || ok
+		whole := ok && !said.ReadAt.Before((d + 1).Time())
+		expired := !seen && d < goal
+		if !whole && !expired {
 			out = append(out, d)
 		}
 	}

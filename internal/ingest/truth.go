@@ -72,10 +72,11 @@ func suspicious(prev map[spend.Day]spend.Statement, got []spend.Statement) bool 
 // set when it has been seen often and long enough to be believed. A hold of a
 // window that has nothing in common with w was another month's and starts anew.
 func hold(h store.Hold, w spend.Window, start time.Time) (next store.Hold, release bool) {
-	if h.Count == 0 || h.Window.To <= w.From || w.To <= h.Window.From {
+	if h.Count == 0 || !overlap(h.Window, w) {
 		return store.Hold{Window: w, Count: 1, First: start, Last: start}, false
 	}
 	h.Window, h.Last = w, start
+	h.First = earlier(h.First, start) // a clock that was set back does not hold for longer
 	h.Count++
 	return h, h.Count >= holdWalks && start.Sub(h.First) >= holdSpan
 }
@@ -97,12 +98,25 @@ func withHold(st store.State, kind string, h store.Hold) store.State {
 func withoutHold(st store.State, kind string, today spend.Day) store.State {
 	m := maps.Clone(st.Holds)
 	delete(m, kind)
-	if h, ok := m[KindPreviousMonth]; ok && h.Window.From != today.AddMonths(-1) {
+	if h, ok := m[KindPreviousMonth]; ok && h.Window.From.MonthStart() != today.AddMonths(-1) {
 		delete(m, KindPreviousMonth)
 	}
 	st.Holds = m
 	return st
 }
+
+// withoutHoldOf returns st without the hold of one kind of window if it is about days
+// of part: they were found to have something, or are believed to be empty.
+func withoutHoldOf(st store.State, kind string, part spend.Window) store.State {
+	if h, ok := st.Holds[kind]; ok && overlap(h.Window, part) {
+		st.Holds = maps.Clone(st.Holds)
+		delete(st.Holds, kind)
+	}
+	return st
+}
+
+// overlap reports whether two windows have a day in common.
+func overlap(a, b spend.Window) bool { return a.From < b.To && b.From < a.To }
 
 // dataThrough is how far the money of a source reaches after a walk that reached
 // the present (contract section 2): the start of the walk if it brought a bucket

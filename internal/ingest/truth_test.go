@@ -123,6 +123,20 @@ func TestHoldIsReleasedByCountAndTime(t *testing.T) {
 	}
 }
 
+// TestHoldUnderAClockThatIsSetBack takes an hour of the clock as it is now.
+func TestHoldUnderAClockThatIsSetBack(t *testing.T) {
+	w := spend.Window{From: today - 22, To: today + 1}
+	h, _ := hold(store.Hold{}, w, noon)
+	back := noon.Add(-15 * time.Hour)
+	for n := 2; n <= 6; n++ {
+		var release bool
+		h, release = hold(h, w, back.Add(time.Duration(n-2)*quarter))
+		if release != (n == 6) {
+			t.Errorf("walk %d: released %t", n, release)
+		}
+	}
+}
+
 func TestHoldOfAnotherMonthStartsAnew(t *testing.T) {
 	october := spend.Window{From: spend.Date(2026, 10, 1), To: spend.Date(2026, 11, 1)}
 	november := spend.Window{From: spend.Date(2026, 11, 1), To: spend.Date(2026, 12, 1)}
