@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/aispend/aispend/spend"
@@ -32,8 +33,8 @@ type agenda struct {
 
 	currentDue time.Time            // the next pull of the present
 	rest       time.Time            // nothing at all before this
-	notBefore  map[string]time.Time // by kind of window
-	failures   map[string]int       // in a row, by kind of window
+	notBefore  map[string]time.Time // by topic of steps
+	failures   map[string]int       // in a row, by topic
 	refused    bool                 // the key was refused: another one ends the rest
 	limited    bool                 // the provider asked for the rest
 	letIn      bool                 // the present fails and the other windows had their turn
@@ -68,7 +69,7 @@ func newAgenda(now, lastApplied, failedAt time.Time, interval time.Duration, rnd
 // that may run first; at is when. Steps is not empty.
 func (a *agenda) next(now time.Time, steps []Step) (step Step, at time.Time) {
 	for i, s := range steps {
-		when := a.at(s.Kind)
+		when := a.at(s.topic())
 		if !when.After(now) {
 			return s, when
 		}
@@ -79,9 +80,9 @@ func (a *agenda) next(now time.Time, steps []Step) (step Step, at time.Time) {
 	return step, at
 }
 
-func (a *agenda) at(kind string) time.Time {
-	at := later(a.rest, a.notBefore[kind])
-	if kind == KindCurrent {
+func (a *agenda) at(topic string) time.Time {
+	at := later(a.rest, a.notBefore[topic])
+	if topic == KindCurrent {
 		at = later(at, a.currentDue)
 	}
 	return at
@@ -95,34 +96,34 @@ func (a *agenda) at(kind string) time.Time {
 //     other windows have their turn meanwhile;
 //   - a failed month of history delays only history, since the present must not
 //     wait for it.
-func (a *agenda) ended(kind string, started, now time.Time, o spend.Outcome, retryAfter time.Duration) {
+func (a *agenda) ended(topic string, started, now time.Time, o spend.Outcome, retryAfter time.Duration) {
 	a.refused, a.limited = needsCredential(o), o == spend.RateLimited
 	if o.Applied() || o == spend.Held {
-		if kind == KindCurrent && a.letIn {
+		if topic == KindCurrent && a.letIn {
 			// What failed along with the present may do better now.
 			a.letIn = false
 			clear(a.failures)
 			clear(a.notBefore)
 		}
-		a.failures[kind] = 0
-		delete(a.notBefore, kind)
+		a.failures[topic] = 0
+		delete(a.notBefore, topic)
 		switch {
-		case kind == KindCurrent:
+		case topic == KindCurrent:
 			a.currentDue = later(started.Add(a.jittered()), now.Add(a.interval/10))
 		case o == spend.Held:
-			a.notBefore[kind] = now.Add(a.jittered())
+			a.notBefore[topic] = now.Add(a.jittered())
 		}
 		return
 	}
-	a.failures[kind]++
-	until := now.Add(a.wait(kind, o, retryAfter))
-	a.notBefore[kind] = until
+	a.failures[topic]++
+	until := now.Add(a.wait(topic, o, retryAfter))
+	a.notBefore[topic] = until
 	switch {
 	case a.limited || a.refused:
 		a.rest = until
-	case kind == KindCurrent && a.ofWindow(o, retryAfter):
+	case topic == KindCurrent && a.ofWindow(o, retryAfter):
 		a.letIn = true
-	case kind == KindCurrent:
+	case topic == KindCurrent:
 		a.rest = until
 	}
 }
@@ -144,8 +145,8 @@ func (a *agenda) ofWindow(o spend.Outcome, retryAfter time.Duration) bool {
 	return false
 }
 
-// postpone keeps a kind of window from being pulled again for one interval.
-func (a *agenda) postpone(kind string, now time.Time) { a.notBefore[kind] = now.Add(a.jittered()) }
+// postpone keeps a topic from being pulled again for one interval.
+func (a *agenda) postpone(topic string, now time.Time) { a.notBefore[topic] = now.Add(a.jittered()) }
 
 // wake makes everything due at once: the key has changed, or somebody asked. A
 // rest that the provider asked for is kept all the same.
@@ -158,20 +159,20 @@ func (a *agenda) wake(now time.Time) {
 	}
 }
 
-// wait is how long to leave a kind of window alone after a failure. What time may
+// wait is how long to leave a topic alone after a failure. What time may
 // heal is tried again sooner than the interval, with exponential backoff; what
 // needs a person or another answer waits for the interval. Old days that are to
 // blame themselves wait ever longer. Nothing is tried before the provider said so.
-func (a *agenda) wait(kind string, o spend.Outcome, retryAfter time.Duration) time.Duration {
-	longest := a.longest(kind, o)
+func (a *agenda) wait(topic string, o spend.Outcome, retryAfter time.Duration) time.Duration {
+	longest := a.longest(topic, o)
 	var d time.Duration
 	if heals(o) {
-		d = doubled(backoffBase, a.failures[kind], longest)
+		d = doubled(backoffBase, a.failures[topic], longest)
 		d -= time.Duration(a.rand() * float64(d) / 4)
 	} else {
 		d = a.jittered()
 		if longest > a.interval {
-			d = doubled(d, a.failures[kind], longest)
+			d = doubled(d, a.failures[topic], longest)
 		}
 	}
 	if retryAfter > 0 {
@@ -184,8 +185,8 @@ func (a *agenda) wait(kind string, o spend.Outcome, retryAfter time.Duration) ti
 // that a provider refuses (from before an organisation existed, or beyond what it
 // keeps) or answers with nonsense. The previous month is not put off: it is read on
 // five days only.
-func (a *agenda) longest(kind string, o spend.Outcome) time.Duration {
-	if kind == KindHistory || kind == KindBackfill {
+func (a *agenda) longest(topic string, o spend.Outcome) time.Duration {
+	if topic == KindHistory || strings.HasPrefix(topic, KindBackfill) {
 		switch o {
 		case spend.Decode, spend.Schema, spend.Pagination, spend.Incomplete, spend.TooLarge,
 			spend.Server, spend.Timeout:

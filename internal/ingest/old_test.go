@@ -76,6 +76,36 @@ func TestRefusedHistoryIsAskedForLessAndLess(t *testing.T) {
 	}
 }
 
+// TestLostDaysWaitEachForItself: one that cannot be read again does not keep another from it,
+// nor out of sight.
+func TestLostDaysWaitEachForItself(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		billed(s, win("2026-09-01", "2026-11-24"), "1")
+		r.opts.InitialHistory = 80 * oneDay
+		r.start()
+		time.Sleep(minute)
+		r.stop()
+		r.book = bookWithout(bookWithout(r.book, acme, day("2026-10-10")), acme, day("2026-09-10"))
+		refuseDay(s, day("2026-10-10"), refuse(spend.Schema))
+		r.start()
+		time.Sleep(hour)
+		r.wantTotal(win("2026-09-04", "2026-12-01"), "80")
+		if _, ok := r.book.Snapshot().Statement(acme, day("2026-09-10")); !ok {
+			t.Error("10 September waits for 10 October")
+		}
+		if st := r.status(); !strings.Contains(st.LastError, "scripted schema") {
+			t.Errorf("status %+v", st)
+		}
+		heal(s)
+		time.Sleep(2 * hour)
+		r.wantTotal(win("2026-09-04", "2026-12-01"), "81")
+		if st := r.status(); st.LastError != "" || !st.Up {
+			t.Errorf("status %+v", st)
+		}
+	})
+}
+
 // TestOldFailureIsForgottenWithItsWindow: what went wrong with the previous month is no
 // news once nobody asks for it.
 func TestOldFailureIsForgottenWithItsWindow(t *testing.T) {

@@ -29,6 +29,15 @@ type Step struct {
 	Window spend.Window
 }
 
+// topic is what backoff and errors of a step are remembered under: its kind, and for
+// lost days also where they begin, since each of them is somebody else's trouble.
+func (s Step) topic() string {
+	if s.Kind == KindBackfill {
+		return s.Kind + " " + s.Window.From.String()
+	}
+	return s.Kind
+}
+
 // Settings are what a plan depends on besides the clock and the state.
 type Settings struct {
 	Lookback       time.Duration

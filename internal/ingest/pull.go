@@ -69,7 +69,7 @@ func (s *source) pull(ctx context.Context, step Step) pullResult {
 			s.log.Error("vendor code panicked", "err", res.err, "stack", string(stack))
 		}
 	}
-	s.judged(step.Kind, res.outcome, res.err, now)
+	s.judged(step.topic(), res.outcome, res.err, now)
 	s.opts.Observer.PullEnded(s.id, res.outcome, now.Sub(began).Seconds())
 	return res
 }

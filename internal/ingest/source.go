@@ -38,7 +38,7 @@ type source struct {
 	mu      sync.Mutex
 	state   store.State
 	status  spend.SourceStatus
-	failing map[string]failure // by kind of window, whose newest pull failed
+	failing map[string]failure // by topic of steps, whose newest pull failed
 	clock   evidence
 
 	// The rest belongs to the goroutine of the loop.
@@ -210,7 +210,7 @@ func (s *source) loop(ctx context.Context) {
 		step, at := a.next(now, steps)
 		if step == s.last {
 			// It was applied and is wanted again: whatever the cause, never in a hot loop.
-			a.postpone(step.Kind, now)
+			a.postpone(step.topic(), now)
 			s.last = Step{}
 			continue
 		}
@@ -224,7 +224,7 @@ func (s *source) loop(ctx context.Context) {
 		if res.abandoned {
 			return
 		}
-		a.ended(step.Kind, now, s.opts.Now(), res.outcome, res.retryAfter)
+		a.ended(step.topic(), now, s.opts.Now(), res.outcome, res.retryAfter)
 		s.last = Step{}
 		if res.outcome.Applied() && step.Kind != KindCurrent {
 			s.last = step

@@ -8,7 +8,7 @@ import (
 	"github.com/aispend/aispend/spend"
 )
 
-// failure is how the newest pull of one kind of window failed.
+// failure is how the newest pull of one topic failed.
 type failure struct {
 	outcome spend.Outcome
 	text    string
@@ -17,14 +17,14 @@ type failure struct {
 
 // past is what the newest pull records tell of the last run.
 type past struct {
-	newest []store.Pull // of each kind of window, newest first
+	newest []store.Pull // of each topic, newest first
 	// applied is when the newest pull ended that was applied, present that of the present.
 	applied, present time.Time
 }
 
 // add takes records, the newest first, until it has seen enough.
 func (h *past) add(p store.Pull) (more bool) {
-	if !slices.ContainsFunc(h.newest, func(q store.Pull) bool { return q.Kind == p.Kind }) {
+	if !slices.ContainsFunc(h.newest, func(q store.Pull) bool { return topicOf(q) == topicOf(p) }) {
 		h.newest = append(h.newest, p)
 	}
 	if p.Verdict == store.Applied {
@@ -36,6 +36,8 @@ func (h *past) add(p store.Pull) (more bool) {
 	return h.present.IsZero()
 }
 
+func topicOf(p store.Pull) string { return Step{p.Kind, p.Window}.topic() }
+
 // takeOver puts what became of the newest pulls of the last run into the status.
 // One that a kill cut off has no verdict; together with a failed one it delays the
 // first pull. s.mu is held.
@@ -44,7 +46,7 @@ func (s *source) takeOver(h past) {
 		abandoned := p.Outcome == spend.Incomplete && p.Detail == errAbandoned.Error()
 		failed := p.Verdict == store.Failed && !abandoned
 		if failed {
-			s.failing[p.Kind] = failure{p.Outcome, p.Detail, p.Finished}
+			s.failing[topicOf(p)] = failure{p.Outcome, p.Detail, p.Finished}
 		}
 		if failed && (i == 0 || p.Kind == KindCurrent) || i == 0 && p.Verdict == store.Open {
 			s.failedAt = later(s.failedAt, p.Started)
@@ -77,15 +79,15 @@ func (s *source) snapshot(now time.Time) spend.SourceStatus {
 
 // judged puts the final outcome of a pull into the status. While the present fails,
 // what becomes of older days must not hide that, nor why.
-func (s *source) judged(kind string, o spend.Outcome, err error, now time.Time) {
+func (s *source) judged(topic string, o spend.Outcome, err error, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	good := o.Applied() || o == spend.Held
-	delete(s.failing, kind)
+	delete(s.failing, topic)
 	if !good {
-		s.failing[kind] = failure{o, err.Error(), now}
+		s.failing[topic] = failure{o, err.Error(), now}
 	}
-	if _, fails := s.failing[KindCurrent]; fails && kind != KindCurrent {
+	if _, fails := s.failing[KindCurrent]; fails && topic != KindCurrent {
 		return
 	}
 	s.status.LastOutcome, s.status.Up = o, good
@@ -113,9 +115,9 @@ func (s *source) showError() {
 func (s *source) wanted(steps []Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for kind := range s.failing {
-		if !slices.ContainsFunc(steps, func(st Step) bool { return st.Kind == kind }) {
-			delete(s.failing, kind)
+	for topic := range s.failing {
+		if !slices.ContainsFunc(steps, func(st Step) bool { return st.topic() == topic }) {
+			delete(s.failing, topic)
 			s.showError()
 		}
 	}
