@@ -8,7 +8,7 @@ GOTESTSUM     := $(BIN)/gotestsum-v1.13.0
 PROMTOOL      := $(BIN)/promtool-v0.316.0
 PROMETHEUS    := $(BIN)/prometheus-v0.316.0
 AMTOOL        := $(BIN)/amtool-v0.34.2
-ALERTMANAGER  := $(BIN)/alertmanager-v0.31.1
+ALERTMANAGER  := $(BIN)/alertmanager-v0.34.2
 VERSION       := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 REVISION      := $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 BRANCH        := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null || echo unknown)
@@ -100,8 +100,6 @@ $(AMTOOL):
 	GOBIN=$(BIN) GOFLAGS= $(GO) install github.com/prometheus/alertmanager/cmd/amtool@v0.34.2
 	mv $(BIN)/amtool $@
 
-# The newest that go installs: later ones need their page built first. amtool above
-# checks what only they know.
-$(ALERTMANAGER):
-	GOBIN=$(BIN) GOFLAGS= $(GO) install github.com/prometheus/alertmanager/cmd/alertmanager@v0.31.1
-	mv $(BIN)/alertmanager $@
+$(ALERTMANAGER): scripts/alertmanager
+	mkdir -p $(BIN)
+	GO=$(GO) ./scripts/alertmanager v0.34.2 $@

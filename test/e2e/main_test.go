@@ -10,6 +10,7 @@ package e2e_test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	programs = t
+	ports.Store(10000 + rand.Int32N(20000)) // another run may go on beside this one
 	// The scenarios mostly wait for Alertmanager's group intervals: side by side they
 	// take as long as the longest, whatever the number of processors.
 	flag.Parse()

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -103,13 +105,22 @@ func (p *process) keepLog(dir string) {
 	})
 }
 
-// freeAddress returns an address of loopback that nobody listens on.
+// ports counts upwards through those below 32768: from there on Linux takes the
+// local ports of connections by default, one of which may be taken before a program
+// listens on it, or while it is killed and started again. TestMain says where to begin.
+var ports atomic.Int32
+
+// freeAddress returns an address of loopback that nobody listens on, and that no
+// other test gets.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(int(ports.Add(1))))
+		if l, err := net.Listen("tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no free port in 100 tries")
+	return ""
 }

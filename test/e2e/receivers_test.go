@@ -23,7 +23,7 @@ func (s *stack) writeReceivers(dir string) {
 		"--hook-url="+s.hook.server.URL, "--hook-token-file="+filepath.Join(dir, "hook.token"),
 		"--deadman-url-file="+filepath.Join(dir, "deadman.url"))
 	cmd.Env = []string{
-		"SLACK_WEBHOOK_URL=" + s.slack.url(),
+		"SLACK_WEBHOOK_URL=" + s.slack.url(), "ALERT_EMAIL_WEBHOOK=" + s.mailer.server.URL,
 		"SMTP_HOST=" + s.mail.addr, "SMTP_FROM=aispend@example.com", "SMTP_TO=" + onCall,
 		"SMTP_USERNAME=" + mailUser, "SMTP_PASSWORD=" + mailPassword, "SMTP_CA_FILE=" + filepath.Join(dir, "ca.pem"),
 	}
@@ -89,12 +89,19 @@ func (s *stack) keepMessages() {
 // template that went wrong.
 func (s *stack) checkDelivery() {
 	s.t.Helper()
-	for _, complaint := range slices.Concat(s.slack.complaints(), s.mail.complaints(), s.hook.complaints(), s.deadman.complaints()) {
+	for _, complaint := range slices.Concat(
+		s.slack.complaints(), s.mail.complaints(), s.mailer.complaints(), s.hook.complaints(), s.deadman.complaints(),
+	) {
 		s.t.Error(complaint)
 	}
 	for _, m := range s.slack.all() {
 		if word := templateError(m.words()); word != "" {
 			s.t.Errorf("a Slack message has %q:\n%s", word, m.words())
+		}
+	}
+	for _, c := range s.mailer.all() {
+		if word := templateError(c.Subject + c.Text + c.HTML); word != "" {
+			s.t.Errorf("ALERT_EMAIL_WEBHOOK got %q: %+v", word, c)
 		}
 	}
 	for _, l := range s.mail.all() {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,12 +43,13 @@ func TestMonthRollover(t *testing.T) {
 			t.Errorf("the end of the alert asks for something, or does not say that it may be no end:\n%s", text)
 		}
 	}
-	for _, key := range append(s.prom.keys("firing"), s.prom.keys("pending")...) {
-		// A forecast of the new month may be pending: it is for an hour.
-		if key != "AISpendWatchdog" && !strings.HasPrefix(key, "AISpendCapForecast/") {
-			t.Errorf("%s after the rollover", key)
-		}
-	}
+	// A forecast of the new month may be pending: it is for an hour. Yesterday's
+	// "today" may be too much of a today until the bridge over missed scrapes ends.
+	eventually(t, 90*time.Second, "nothing else is firing or pending", func() bool {
+		return !slices.ContainsFunc(append(s.prom.keys("firing"), s.prom.keys("pending")...), func(key string) bool {
+			return key != "AISpendWatchdog" && !strings.HasPrefix(key, "AISpendCapForecast/")
+		})
+	})
 	s.wantHook() // and nothing but the firing alert reached it
 	s.prom.checkRules()
 	s.checkDelivery()

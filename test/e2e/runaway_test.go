@@ -67,7 +67,10 @@ func (s *stack) wantTold(level string, times int) {
 	if n := len(s.mailAbout(reached(level))); n != times {
 		s.t.Errorf("%d mails of level %s, want %d", n, level, times)
 	}
-	if n := len(s.slackAbout("resolved")) + len(s.mailAbout("resolved")); n != 0 {
+	if n := len(s.mailerAbout(reached(level))); n != times && !s.shipped {
+		s.t.Errorf("%d calls of ALERT_EMAIL_WEBHOOK of level %s, want %d", n, level, times)
+	}
+	if n := len(s.slackAbout("resolved")) + len(s.mailAbout("resolved")) + len(s.mailerAbout("resolved")); n != 0 {
 		s.t.Errorf("%d messages say that something is resolved", n)
 	}
 }
@@ -114,7 +117,8 @@ func (s *stack) reach(alert, level string) capReply {
 func (s *stack) wantDelivered(c capReply, level string) {
 	s.t.Helper()
 	eventually(s.t, 90*time.Second, level+" is told of in Slack and by mail", func() bool {
-		return len(s.slackAbout(reached(level))) > 0 && len(s.mailAbout(reached(level))) > 0
+		return len(s.slackAbout(reached(level))) > 0 && len(s.mailAbout(reached(level))) > 0 &&
+			(s.shipped || len(s.mailerAbout(reached(level))) > 0)
 	})
 	limit, percent := c.Limits.Soft, c.Percent.Soft
 	if level == "hard" {
@@ -131,13 +135,21 @@ func (s *stack) wantDelivered(c capReply, level string) {
 		want = append(want, m.Model+" "+cents(m.Spend)+" USD")
 	}
 	message, mail := s.slackAbout(reached(level))[0], s.mailAbout(reached(level))[0]
-	if !strings.HasSuffix(message.title(), title) || !strings.HasSuffix(mail.Subject, title) {
-		s.t.Errorf("the titles are\n%s\n%s, want\n%s", message.title(), mail.Subject, title)
-	}
-	for what, text := range map[string]string{
+	titles := []string{message.title(), mail.Subject}
+	texts := map[string]string{
 		"Slack message": message.words(), "mail's text": mail.Subject + "\n" + mail.Text,
 		"mail's HTML": mail.Subject + "\n" + mail.HTML,
-	} {
+	}
+	if !s.shipped {
+		call := s.mailerAbout(reached(level))[0]
+		titles = append(titles, call.Subject)
+		texts["text of the email webhook"] = call.Subject + "\n" + call.Text
+		texts["HTML of the email webhook"] = call.Subject + "\n" + call.HTML
+	}
+	if slices.ContainsFunc(titles, func(s string) bool { return !strings.HasSuffix(s, title) }) {
+		s.t.Errorf("the titles are\n%s\nwant\n%s", strings.Join(titles, "\n"), title)
+	}
+	for what, text := range texts {
 		for _, w := range want {
 			if !strings.Contains(text, w) {
 				s.t.Errorf("the %s of level %s does not say %q:\n%s", what, level, w, text)

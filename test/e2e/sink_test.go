@@ -178,3 +178,32 @@ func newHookSink(t *testing.T) *hookSink {
 	t.Cleanup(s.server.Close)
 	return s
 }
+
+// mailerCall is the body that ALERT_EMAIL_WEBHOOK of the original worker got.
+type mailerCall struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	HTML    string `json:"html"`
+}
+
+// mailerSink stands where ALERT_EMAIL_WEBHOOK points.
+type mailerSink struct {
+	inbox[mailerCall]
+
+	server *httptest.Server
+}
+
+func newMailerSink(t *testing.T) *mailerSink {
+	s := &mailerSink{}
+	s.server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var c mailerCall
+		d := json.NewDecoder(r.Body)
+		d.DisallowUnknownFields()
+		if err := d.Decode(&c); err != nil || c.Subject == "" || c.Text == "" || c.HTML == "" {
+			s.complain("mailer: %+v, error %v", c, err)
+		}
+		s.add(c)
+	}))
+	t.Cleanup(s.server.Close)
+	return s
+}

@@ -24,8 +24,10 @@ type stack struct {
 	am      *alertmanager
 	slack   *slackSink
 	mail    *mailSink
+	mailer  *mailerSink // nothing is sent to it with stackOptions.shipped
 	hook    *hookSink
 	deadman *hookSink
+	shipped bool
 }
 
 // stackOptions are how a stack differs from the usual one.
@@ -57,7 +59,8 @@ func newStack(t *testing.T, opt stackOptions) *stack {
 	needTools(t)
 	awayFromMonthEnd(opt.clock)
 	s := &stack{
-		t: t, dir: t.ArtifactDir(), slack: newSlackSink(t), mail: newMailSink(t, !opt.shipped), hook: newHookSink(t), deadman: newHookSink(t),
+		t: t, dir: t.ArtifactDir(), slack: newSlackSink(t), mail: newMailSink(t, !opt.shipped), mailer: newMailerSink(t),
+		hook: newHookSink(t), deadman: newHookSink(t), shipped: opt.shipped,
 	}
 	t.Cleanup(s.keepMessages)
 	now := time.Now
@@ -263,6 +266,17 @@ func (s *stack) mailAbout(words ...string) []letter {
 	for _, l := range s.mail.all() {
 		if hasAll(l.Subject, words) {
 			out = append(out, l)
+		}
+	}
+	return out
+}
+
+// mailerAbout returns what ALERT_EMAIL_WEBHOOK got with a subject of all these words.
+func (s *stack) mailerAbout(words ...string) []mailerCall {
+	var out []mailerCall
+	for _, c := range s.mailer.all() {
+		if hasAll(c.Subject, words) {
+			out = append(out, c)
 		}
 	}
 	return out
