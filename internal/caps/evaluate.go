@@ -128,11 +128,16 @@ func (v *evaluation) covers(st spend.SourceStatus) bool {
 
 // overdue reports whether a source has said nothing of the period although its
 // first pull should have come: two intervals leave room for jitter and for the pull
-// itself. What is not stale yet by its max_staleness may be overdue: 0 would be
-// shown for a day of which nothing was ever read.
+// itself, and two days more for a source that tells of closed days only and has told
+// of all before the period. What is not stale by its max_staleness, which can be
+// switched off, may be overdue: 0 would be shown for days that were never read.
 func (v *evaluation) overdue(st spend.SourceStatus) bool {
 	from := v.window.From.Time()
-	return st.DataThrough.Before(from) && v.now.Sub(from) > 2*st.Interval
+	limit := 2 * st.Interval
+	if st.DataThrough.Equal(from) {
+		limit += 48 * time.Hour
+	}
+	return !st.DataThrough.After(from) && v.now.Sub(from) > limit
 }
 
 // stated reports whether the ledger has the source's statement of a day.

@@ -155,6 +155,9 @@ func TestGaps(t *testing.T) {
 		{name: "closed days only, and all of them", fill: func(w *world) {
 			w.source(claude, "2026-10-01", through("2026-11-23 00:00:00"), allowed(30*time.Hour))
 		}, cap: week, known: true, through: "2026-11-23 00:00:00"},
+		{name: "closed days only, and none for three weeks, allowed or not", fill: func(w *world) {
+			w.source(claude, "2026-10-01", through("2026-11-01 00:00:00"), allowed(0))
+		}, cap: month, gaps: map[caps.Reason]int{caps.NeverPulled: 1}, through: "2026-11-01 00:00:00"},
 		{name: "polled rarely: its first pull of the period is still to come", fill: func(w *world) {
 			w.source(openai, "2026-10-01", through("2026-11-22 23:00:00"), allowed(30*time.Hour), every(5*time.Hour))
 		}, cap: week, known: true, through: "2026-11-22 23:00:00"},
