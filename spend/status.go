@@ -10,13 +10,13 @@ type SourceStatus struct {
 	MaxStaleness time.Duration
 	Enabled      bool
 	Usage        bool      // it reports work and never money, so it feeds no cap
-	Up           bool      // the newest pull was applied, or held
+	Up           bool      // the newest pull and the newest of the present were applied, or held
 	Pulling      bool      // a pull is running now
-	LastSuccess  time.Time // end of the newest applied pull; zero before the first
+	LastSuccess  time.Time // end of the newest applied pull; stands still while the present fails
 	DataThrough  time.Time // contract section 2; zero before the first applied walk
 	Held         bool
 	LastOutcome  Outcome // empty before the first pull ended
-	LastError    string  // redacted; empty when the newest pull was applied
+	LastError    string  // redacted: why the present fails, else the newest failure of older days
 	LastErrorAt  time.Time
 	NextPull     time.Time
 	CoveredFrom  Day // first day of the unbroken history; 0 before the first pull

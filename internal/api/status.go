@@ -141,8 +141,10 @@ func newSourceHistory(st spend.SourceStatus, today spend.Day) sourceHistory {
 	switch {
 	case st.HistoryDone:
 		h.DaysRead = h.DaysTotal
-	case st.CoveredFrom != 0:
-		h.DaysRead = min(h.DaysTotal, max(0, int(today-st.CoveredFrom)+1))
+	case st.CoveredFrom != 0 && !st.DataThrough.IsZero():
+		// While the present fails its days are still to be read.
+		last := min(today, spend.DayOf(st.DataThrough))
+		h.DaysRead = min(h.DaysTotal, max(0, int(last-st.CoveredFrom)+1))
 	}
 	return h
 }
@@ -228,6 +230,8 @@ func sourceTrouble(st spend.SourceStatus, now time.Time) string {
 		return "some money is in a currency without a rate; it is in no sum."
 	case stale(st, now):
 		return "the data is older than it should be (limit " + st.MaxStaleness.String() + ")."
+	case st.LastError != "":
+		return "older days cannot be read and are missing: " + st.LastError
 	default:
 		return ""
 	}

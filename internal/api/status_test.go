@@ -288,3 +288,40 @@ func TestPageIsPlain(t *testing.T) {
 		t.Error("the style sheet loads something")
 	}
 }
+
+// Older days that the provider refuses are missing for good: that is told although
+// the present is read and the source is up. While the present fails, its days do not
+// count as read.
+func TestStatusOfPartlyReadSources(t *testing.T) {
+	k := newKit(t)
+	k.statuses = []spend.SourceStatus{{
+		ID: openaiCosts, Enabled: true, Up: true, LastOutcome: spend.OK, LastError: "400: start_time is too far back",
+		DataThrough: noon(), MaxStaleness: 6 * time.Hour, HistoryGoal: day("2026-08-25"), CoveredFrom: day("2026-10-01"),
+	}, {
+		ID: anthropic, Enabled: true, LastOutcome: spend.Schema, LastError: "amount is missing",
+		DataThrough: day("2026-11-01").Time(), HistoryGoal: day("2026-08-25"), CoveredFrom: day("2026-10-01"),
+	}}
+	w := k.get("/status")
+	wantOK(t, w)
+	var got struct {
+		Problems []string
+		Sources  []struct {
+			History struct {
+				Read int `json:"days_read"`
+			}
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"openai/costs (acme): older days cannot be read and are missing: 400: start_time is too far back",
+		"anthropic/cost_report (default): the newest pull failed (schema): amount is missing",
+	}
+	if diff := cmp.Diff(want, got.Problems); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if a, b := got.Sources[0].History.Read, got.Sources[1].History.Read; a != 54 || b != 32 {
+		t.Errorf("%d and %d days read, want 54 and 32", a, b)
+	}
+}
