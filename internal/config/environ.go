@@ -202,8 +202,10 @@ func (e *environment) warn() {
 		}
 	}
 	inline := slices.DeleteFunc(e.names(Secret), func(n string) bool { return strings.HasSuffix(n, "_FILE") })
-	add(inline,
-		"holds a secret that other processes may see: put it into a file and name that in NAME_FILE instead")
+	if len(inline) > 0 {
+		add(inline, "holds a secret that other processes may see: put it into a file and name that in "+
+			strings.Join(inline, "_FILE, ")+"_FILE instead")
+	}
 	add(e.names(Receiver),
 		"has no effect on the daemon: Alertmanager sends the messages; write its configuration with "+
 			"aispend alertmanager-config, which reads them")

@@ -161,6 +161,8 @@ func syntaxFinding(file string, err error) Finding {
 	switch {
 	case strings.Contains(msg, "anchor '") || strings.Contains(msg, "cannot decode"):
 		msg = "a value that begins with * or ! has a meaning of its own: put the value in quotes"
+	case strings.Contains(msg, "cannot start any token"):
+		msg += ": indent with spaces, never tabs, and put a value that begins with @, % or ` in quotes"
 	case f.Line == 0 && !regexp.MustCompile(`UTF-|octet|surrogate|Unicode|control char`).MatchString(msg):
 		f.Line = 1 // the parser counts from 0 and is silent about that; bytes it cannot read have no line
 	}
