@@ -96,7 +96,7 @@ func (s *source) prepare(ctx context.Context, st store.State) error {
 			"from", st.CoveredFrom.String(), "filter", s.cfg.Scope, "filter_before", st.Scope)
 	}
 	since := s.opts.Now().Add(-pullMemory)
-	var h past
+	h := past{began: st.LastApplied}
 	err := s.opts.Store.Pulls(ctx, s.id, since, h.add)
 	if errors.Is(err, store.ErrCorrupt) {
 		// They only say what the status was before the start.

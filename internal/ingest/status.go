@@ -17,9 +17,11 @@ type failure struct {
 
 // past is what the newest pull records tell of the last run.
 type past struct {
+	began  time.Time    // of the newest present that was applied whole, as the ledger says
 	newest []store.Pull // of each topic, newest first
 	// applied is when the newest pull ended that was applied, present that of the present.
 	applied, present time.Time
+	ended            time.Time // of the newest part of the pull of the present being looked at
 }
 
 // add takes records, the newest first, until it has seen enough.
@@ -27,13 +29,32 @@ func (h *past) add(p store.Pull) (more bool) {
 	if !slices.ContainsFunc(h.newest, func(q store.Pull) bool { return topicOf(q) == topicOf(p) }) {
 		h.newest = append(h.newest, p)
 	}
-	if p.Verdict == store.Applied {
+	switch {
+	case p.Verdict != store.Applied:
+	case p.Kind == KindCurrent:
+		h.part(p)
+	default:
 		h.applied = later(h.applied, p.Finished)
-		if p.Kind == KindCurrent {
-			h.present = p.Finished
-		}
 	}
 	return h.present.IsZero()
+}
+
+// part takes an applied record of the present. A pull in parts is a success only if the
+// last one came too, and then the ledger says when the first, which reaches today, began.
+func (h *past) part(p store.Pull) {
+	h.ended = later(h.ended, p.Finished)
+	switch {
+	case !reachesPresent(p.Window, p.Started):
+	case !p.Started.After(h.began):
+		h.present = h.ended
+		h.applied = later(h.applied, h.present)
+	default:
+		h.ended = time.Time{}
+		i := slices.IndexFunc(h.newest, func(q store.Pull) bool { return q.Kind == KindCurrent })
+		if h.newest[i].Verdict == store.Applied {
+			h.newest[i].Verdict = store.Open // a kill came between two parts
+		}
+	}
 }
 
 func topicOf(p store.Pull) string { return Step{p.Kind, p.Window}.topic() }
