@@ -137,3 +137,65 @@ func TestFirstLoadOfAnEmptyAccountIsNotHeld(t *testing.T) {
 		}
 	})
 }
+
+// TestHoldEndsWithItsDays: while the present fails the previous month is found empty and
+// held. Then a present that covers the month is read: nothing is left to be held.
+func TestHoldEndsWithItsDays(t *testing.T) {
+	story(t, "2026-11-28T10:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		r.cfgs[0].Lookback = 40 * oneDay
+		s.bill[day("2026-11-10")] = []row{usd("m", "5")}
+		r.start()
+		time.Sleep(minute)
+		refuseDay(s, day("2026-12-01"), refuse(spend.Schema))
+		s.set(func(s *script) { delete(s.bill, day("2026-11-10")) })
+		r.skip(3 * oneDay)
+		time.Sleep(2 * minute)
+		if !r.status().Held {
+			t.Fatalf("not held: %+v", r.status())
+		}
+		s.set(func(s *script) { s.bill[day("2026-12-01")] = []row{usd("m", "1")} })
+		heal(s)
+		time.Sleep(quarter)
+		if st := r.status(); st.Held || !st.Up {
+			t.Errorf("the present was read: %+v", st)
+		}
+		r.wantTotal(november, "0")
+	})
+}
+
+// TestLostDaysAreHeldEachForItself: two windows of days known by half turn out to be empty.
+// Neither lets the other wait for ever.
+func TestLostDaysAreHeldEachForItself(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		r.add(acme)
+		r.opts.InitialHistory = 60 * oneDay
+		r.start()
+		time.Sleep(minute)
+		r.stop()
+		var half []spend.Statement
+		for _, d := range []spend.Day{day("2026-10-05"), day("2026-10-09")} {
+			half = append(half, spend.Statement{
+				Day: d, ReadAt: d.Time().Add(hour),
+				Charges: []spend.Charge{{Model: "m", Currency: spend.USD, Gross: spend.MustMoney("1")}},
+			})
+		}
+		if err := r.store.Amend(t.Context(), acme, half); err != nil {
+			t.Fatal(err)
+		}
+		r.close()
+		r.open()
+		r.start()
+		r.wantTotal(win("2026-10-01", "2026-11-01"), "2")
+		time.Sleep(hour)
+		r.wantTotal(win("2026-10-01", "2026-11-01"), "2")
+		if !r.status().Held {
+			t.Fatal("not held")
+		}
+		time.Sleep(hour)
+		r.wantTotal(win("2026-10-01", "2026-11-01"), "0")
+		if st := r.status(); st.Held || !st.Up {
+			t.Errorf("after two hours: %+v", st)
+		}
+	})
+}

@@ -362,7 +362,8 @@ func TestEmptyPartIsHeld(t *testing.T) {
 }
 
 // TestWindowThatTurnsEmptyWasReadInParts: an account that shrinks to nothing is walked
-// whole again, and its window is held as a whole.
+// whole again, and its window is held as a whole. The walk of the newest part that came
+// first tells nothing of the other days: they too are looked at over an hour.
 func TestWindowThatTurnsEmptyWasReadInParts(t *testing.T) {
 	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
 		s := r.add(acme)
@@ -372,7 +373,11 @@ func TestWindowThatTurnsEmptyWasReadInParts(t *testing.T) {
 		time.Sleep(minute)
 		r.wantTotal(november, "23")
 		s.set(func(s *script) { clear(s.bill) })
-		time.Sleep(4 * quarter)
+		n := len(s.seen())
+		time.Sleep(5 * quarter)
+		if got := windows(s.seen()[n:])[:2]; got[0] == got[1] {
+			t.Errorf("walks %v, want a part and then the whole", got)
+		}
 		r.wantTotal(november, "23")
 		if !r.status().Held {
 			t.Fatal("not held")

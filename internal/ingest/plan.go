@@ -29,7 +29,7 @@ type Step struct {
 	Window spend.Window
 }
 
-// topic is what backoff and errors of a step are remembered under: its kind, and for
+// topic is what backoff, errors and holds of a step are remembered under: its kind, and for
 // lost days also where they begin, since each of them is somebody else's trouble.
 func (s Step) topic() string {
 	if s.Kind == KindBackfill {

@@ -245,9 +245,9 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 	prev := previous(t.opts.Book.Snapshot(), t.id, t.step.Window, st.CoveredFrom)
 	got := wholeWindow(t.step.Window, t.start, result.Statements)
 	if suspicious(prev, got) {
-		h, release := hold(st.Holds[t.step.Kind], t.step.Window, t.start)
+		h, release := hold(seenEmpty(st.Holds[t.step.topic()], prev), t.step.Window, t.start)
 		if !release {
-			return t.holdBack(ctx, withHold(st, t.step.Kind, h), h)
+			return t.holdBack(ctx, withHold(st, t.step.topic(), h), h)
 		}
 	}
 	next := t.round.advance(st, t.step.Window, t.start, result.Statements)

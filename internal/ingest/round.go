@@ -103,9 +103,9 @@ func (r *round) advance(
 	}
 	r.left.To = part.From
 	if r.left.Days() > 0 {
-		return withoutHoldOf(st, r.step.Kind, part)
+		return withoutHoldOf(st, r.step.topic(), part)
 	}
-	next := withoutHold(advance(st, r.step.Window, r.began), r.step.Kind, spend.DayOf(r.began))
+	next := withoutHold(advance(st, r.step.Window, r.began), r.step, spend.DayOf(r.began))
 	next.DataThrough = dataThrough(st.DataThrough, r.step.Window, r.began, r.newest)
 	return next
 }

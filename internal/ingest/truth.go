@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/aispend/aispend/internal/rollup"
@@ -81,23 +82,41 @@ func hold(h store.Hold, w spend.Window, start time.Time) (next store.Hold, relea
 	return h, h.Count >= holdWalks && start.Sub(h.First) >= holdSpan
 }
 
-// withHold returns st with the hold of one kind of window set; the map is a copy.
-func withHold(st store.State, kind string, h store.Hold) store.State {
+// seenEmpty returns h if what it counts has looked at every day that would lose money
+// now, else a hold that starts anew: a part that was found empty says nothing of the
+// other days.
+func seenEmpty(h store.Hold, prev map[spend.Day]spend.Statement) store.Hold {
+	for d, st := range prev {
+		if !st.Empty() && !h.Window.Contains(d) {
+			return store.Hold{}
+		}
+	}
+	return h
+}
+
+// withHold returns st with the hold of a topic set; the map is a copy.
+func withHold(st store.State, topic string, h store.Hold) store.State {
 	m := maps.Clone(st.Holds)
 	if m == nil {
 		m = map[string]store.Hold{}
 	}
-	m[kind] = h
+	m[topic] = h
 	st.Holds = m
 	return st
 }
 
-// withoutHold returns st without the hold of one kind of window, and without one of
-// a previous month that is not the previous one of today any more: nobody would
-// ever end it.
-func withoutHold(st store.State, kind string, today spend.Day) store.State {
+// withoutHold returns st, in which every day of applied has been replaced, without the
+// holds that are about these days, and without one of a previous month that is not the
+// previous one of today any more: nobody would ever end them. (Of another kind's hold
+// all days must have been replaced: a lookback that reaches into the previous month
+// does not end its hold. Lost days are in one window at a time.)
+func withoutHold(st store.State, applied Step, today spend.Day) store.State {
 	m := maps.Clone(st.Holds)
-	delete(m, kind)
+	delete(m, applied.topic())
+	maps.DeleteFunc(m, func(topic string, h store.Hold) bool {
+		lost := strings.HasPrefix(topic, KindBackfill) && overlap(h.Window, applied.Window)
+		return lost || within(h.Window, applied.Window)
+	})
 	if h, ok := m[KindPreviousMonth]; ok && h.Window.From.MonthStart() != today.AddMonths(-1) {
 		delete(m, KindPreviousMonth)
 	}
@@ -105,12 +124,12 @@ func withoutHold(st store.State, kind string, today spend.Day) store.State {
 	return st
 }
 
-// withoutHoldOf returns st without the hold of one kind of window if it is about days
-// of part: they were found to have something, or are believed to be empty.
-func withoutHoldOf(st store.State, kind string, part spend.Window) store.State {
-	if h, ok := st.Holds[kind]; ok && overlap(h.Window, part) {
+// withoutHoldOf returns st without the hold of a topic if it is about days of part:
+// they were found to have something, or are believed to be empty.
+func withoutHoldOf(st store.State, topic string, part spend.Window) store.State {
+	if h, ok := st.Holds[topic]; ok && overlap(h.Window, part) {
 		st.Holds = maps.Clone(st.Holds)
-		delete(st.Holds, kind)
+		delete(st.Holds, topic)
 	}
 	return st
 }

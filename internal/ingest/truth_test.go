@@ -205,11 +205,12 @@ func TestHoldsAreCopied(t *testing.T) {
 	}
 	november := spend.Window{From: spend.Date(2026, 11, 1), To: spend.Date(2026, 12, 1)}
 	after.Holds[KindPreviousMonth] = store.Hold{Window: november, Count: 2}
+	current := Step{KindCurrent, spend.Window{From: spend.Date(2026, 11, 20), To: spend.Date(2026, 12, 21)}}
 	december, january := spend.Date(2026, 12, 20), spend.Date(2027, 1, 2)
-	if got := withoutHold(after, KindCurrent, december); len(got.Holds) != 1 || len(after.Holds) != 2 {
+	if got := withoutHold(after, current, december); len(got.Holds) != 1 || len(after.Holds) != 2 {
 		t.Errorf("holds after clearing one: %v, and in the state before: %v", got.Holds, after.Holds)
 	}
-	if got := withoutHold(after, KindCurrent, january); len(got.Holds) != 0 {
+	if got := withoutHold(after, current, january); len(got.Holds) != 0 {
 		t.Errorf("in January the hold of November is still there: %v", got.Holds)
 	}
 }

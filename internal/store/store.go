@@ -127,7 +127,8 @@ type State struct {
 	// RereadFrom is how far back the history is to be read once more, because Scope
 	// changed; 0 means only as far as the first load.
 	RereadFrom spend.Day `json:"reread_from,omitzero"`
-	// Holds are suspicious empty windows being held, by kind of window.
+	// Holds are suspicious empty windows being held, by kind of window, and those of
+	// lost days also by the day on which they begin.
 	Holds map[string]Hold `json:"holds,omitempty"`
 }
 
