@@ -477,3 +477,33 @@ func TestHistoryEndsAtADayTooLarge(t *testing.T) {
 		r.wantTotal(win("2026-01-01", "2027-01-01"), "44")
 	})
 }
+
+// TestSizesThatWorkedOutliveAFailure: a limit, a key or an outage between two parts is no
+// reason to look for the sizes again, all the way down from a walk of everything.
+func TestSizesThatWorkedOutliveAFailure(t *testing.T) {
+	for _, o := range []spend.Outcome{spend.RateLimited, spend.Auth, spend.Server} {
+		t.Run(string(o), func(t *testing.T) {
+			story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+				s := r.add(acme)
+				billed(s, win("2026-11-01", "2026-11-24"), "1")
+				heavy(s, 6, around(day("2026-11-02"), o))
+				r.start()
+				time.Sleep(minute / 2)
+				n := len(s.seen())
+				heavy(s, 6, nil)
+				time.Sleep(quarter + 2*minute)
+				want := []string{
+					"2026-11-18..2026-11-23 1", "2026-11-12..2026-11-17 1", "2026-11-06..2026-11-11 1",
+					"2026-11-01..2026-11-05 1",
+				}
+				var got []string
+				for _, w := range s.seen()[n:][:4] {
+					got = append(got, fmt.Sprint(w.Window, " ", w.Buckets))
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("walks of the next pull (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}

@@ -60,9 +60,8 @@ func (s *source) pull(ctx context.Context, step Step) pullResult {
 		return res
 	}
 	now := s.opts.Now()
-	if res.outcome.Applied() || res.outcome == spend.Held {
-		s.remember(r, res)
-	} else {
+	s.remember(r, res)
+	if !res.outcome.Applied() && res.outcome != spend.Held {
 		s.log.Warn("pull failed", "window", step.Window.String(), "kind", step.Kind,
 			"outcome", string(res.outcome), "err", res.err)
 		if stack := stackOf(res.err); stack != nil {

@@ -24,9 +24,10 @@ const heavyWalk = 256 << 20
 // days need no such care, there every part is a step of its own.
 type round struct {
 	step    Step
-	left    spend.Window // the days of it that no walk was applied for; its newest are next
-	days    int          // most days of a walk
-	buckets int          // most days of a page
+	left    spend.Window                // the days of it that no walk was applied for; its newest are next
+	days    int                         // most days of a walk
+	buckets int                         // most days of a page
+	worked  struct{ days, buckets int } // sizes of the newest applied walk; 0: there is none
 
 	began  time.Time         // of the newest part that was applied
 	newest []spend.Statement // the day of the newest bucket of all parts; its money is not kept
@@ -68,6 +69,7 @@ func (r *round) next(res pullResult) (more, again bool) {
 		return false, false
 	case res.outcome.Applied():
 		r.foreign = r.foreign || res.outcome == spend.Currency
+		r.worked.days, r.worked.buckets = r.days, r.buckets
 		return n > 0, false
 	case r.buckets > 1 && (res.outcome == spend.Timeout || large && (!res.heavy || n == 1)):
 		r.buckets /= 2
@@ -79,15 +81,20 @@ func (r *round) next(res pullResult) (more, again bool) {
 	return false, false
 }
 
-// remember keeps sizes that worked until the day is over. A part that is held may be
-// the beginning of a window that turned empty, and that is not too large.
+// remember keeps sizes that worked until the day is over, also if the pull failed after
+// some parts: who asks for a rest is not asked for everything first when it is over. A
+// part that is held may be the beginning of a window that turned empty, and that is not
+// too large.
 func (s *source) remember(r *round, res pullResult) {
-	s.size = r.buckets
-	if r.days < math.MaxInt {
-		s.spans[r.step.Kind] = r.days
-	}
-	if res.outcome == spend.Held {
+	switch {
+	case res.outcome == spend.Held:
+		s.size = r.buckets
 		delete(s.spans, r.step.Kind)
+	case r.worked.buckets > 0:
+		s.size = r.worked.buckets
+		if r.worked.days < math.MaxInt {
+			s.spans[r.step.Kind] = r.worked.days
+		}
 	}
 }
 
