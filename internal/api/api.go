@@ -67,6 +67,9 @@ type Deps struct {
 	// is shown to the admin who asked, so it holds no secret. It returns ErrBusy at
 	// once rather than wait for a recompute.
 	Reload func(context.Context) error
+	// ReloadFailed reports whether the newest reload failed, so that the file on
+	// the disk is not what is in force; nil is never.
+	ReloadFailed func() bool
 	// Config returns the effective configuration with its secrets masked, as a
 	// value that encodes to JSON and to YAML.
 	Config func() any
@@ -139,6 +142,9 @@ func New(d Deps) (*Server, error) {
 	}
 	if s.deps.ExternalURL == nil {
 		s.deps.ExternalURL = func() string { return "" }
+	}
+	if s.deps.ReloadFailed == nil {
+		s.deps.ReloadFailed = func() bool { return false }
 	}
 	if s.deps.TestAlert == nil {
 		s.deps.TestAlert = func(context.Context, string) TestAlert { return TestAlert{} }

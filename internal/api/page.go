@@ -154,7 +154,7 @@ func (s *Server) pageData() (*pageData, error) {
 	statuses := s.deps.Statuses()
 	d := &pageData{
 		Month:    today.Time().Format("January 2006"),
-		Troubles: troubles(statuses, s.deps.Stats(), now),
+		Troubles: s.troubles(statuses, s.deps.Stats(), now),
 		Loading:  loading(statuses, today),
 		Total:    costText(res.Totals, res.Totals.Cost),
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -58,6 +59,11 @@ func (s *Server) getRawList(r *http.Request, ps httprouter.Params) (answer, erro
 	}
 	return jsonAnswer(func(ctx context.Context) (rawReply, error) {
 		list, err := s.deps.Archive.RawPages(ctx, q)
+		if errors.Is(err, store.ErrBadCursor) {
+			he := toHTTP(err)
+			he.parameter = "cursor"
+			return rawReply{}, he
+		}
 		if err != nil {
 			return rawReply{}, fmt.Errorf("listing raw pages: %w", err)
 		}

@@ -159,6 +159,9 @@ func TestStoreErrors(t *testing.T) {
 		k := rawKit(t)
 		k.archive.err = tc.err
 		p := wantProblem(t, k.get("/raw/openai"), tc.status)
+		if errors.Is(tc.err, store.ErrBadCursor) != (p.Parameter == "cursor") {
+			t.Errorf("%v: parameter %q", tc.err, p.Parameter)
+		}
 		if strings.Contains(p.Detail, "canary") {
 			t.Errorf("the cause of a 500 was served: %q", p.Detail)
 		}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/julienschmidt/httprouter"
@@ -104,7 +105,7 @@ func (s *Server) status(ctx context.Context) statusReply {
 			out.History.DaysTotal += src.History.DaysTotal
 		}
 	}
-	for _, t := range troubles(statuses, stats, now) {
+	for _, t := range s.troubles(statuses, stats, now) {
 		out.Problems = append(out.Problems, t.Text)
 	}
 	for _, am := range out.Alertmanagers {
@@ -192,8 +193,14 @@ func optionalDay(d spend.Day) *spend.Day {
 type trouble struct{ Text string }
 
 // troubles lists what is wrong right now, the store first.
-func troubles(statuses []spend.SourceStatus, stats store.Stats, now time.Time) []trouble {
+func (s *Server) troubles(statuses []spend.SourceStatus, stats store.Stats, now time.Time) []trouble {
 	var out []trouble
+	if s.deps.ReloadFailed() {
+		out = append(out, trouble{
+			"The newest reload of the configuration failed, and the one before it stays in force: " +
+				"the log says why; mend the file before the next restart.",
+		})
+	}
 	if stats.Corrupt {
 		out = append(out, trouble{
 			"The store is damaged: some days or pages could not be read. The log names them.",
@@ -229,10 +236,22 @@ func sourceTrouble(st spend.SourceStatus, now time.Time) string {
 	case st.LastOutcome == spend.Currency:
 		return "some money is in a currency without a rate; it is in no sum."
 	case stale(st, now):
-		return "the data is older than it should be (limit " + st.MaxStaleness.String() + ")."
+		return "the data is older than it should be (limit " + spanText(st.MaxStaleness) + ")."
 	case st.LastError != "":
 		return "older days cannot be read and are missing: " + st.LastError
 	default:
 		return ""
 	}
+}
+
+// spanText writes a duration without parts that are zero: 6h, 1h30m, 45s.
+func spanText(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

@@ -193,7 +193,7 @@ func TestProblemsOfTheDay(t *testing.T) {
 		}, store.Stats{}, "failed (auth)"},
 		{"stale", func(s *status) {
 			s.DataThrough = noon().Add(-7 * time.Hour)
-		}, store.Stats{}, "older than it should be (limit 6h0m0s)"},
+		}, store.Stats{}, "older than it should be (limit 6h)"},
 		{"just not stale", func(s *status) { s.DataThrough = noon().Add(-6 * time.Hour) }, store.Stats{}, ""},
 		{"currency", func(s *status) { s.LastOutcome = spend.Currency }, store.Stats{}, "without a rate"},
 		{"disabled and failed", func(s *status) {

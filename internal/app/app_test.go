@@ -62,6 +62,10 @@ func TestBadReloadChangesNothing(t *testing.T) {
 			t.Errorf("reload successful is %q after a bad one", got)
 		}
 	}
+	const trouble = "newest reload of the configuration failed"
+	if _, body := r.call(http.MethodGet, "/status", ""); !strings.Contains(body, trouble) {
+		t.Errorf("the status says nothing of the bad one: %s", body)
+	}
 	if _, after := r.call(http.MethodGet, "/config", ""); after != before {
 		t.Errorf("the configuration changed:\n%s", after)
 	}
@@ -73,6 +77,9 @@ func TestBadReloadChangesNothing(t *testing.T) {
 	}
 	if got := r.metric("aispend_config_last_reload_successful"); got != "1" {
 		t.Errorf("reload successful is %q after a good one", got)
+	}
+	if _, body := r.call(http.MethodGet, "/status", ""); strings.Contains(body, trouble) {
+		t.Errorf("the status still tells of the bad one: %s", body)
 	}
 }
 

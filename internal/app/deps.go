@@ -32,6 +32,9 @@ func (a *App) newAPI() (*api.Server, error) {
 		Stats:     a.store.Stats,
 		Recompute: a.recompute,
 		Reload:    a.reloadUnlessBusy,
+
+		ReloadFailed: func() bool { return !a.lastReload.Load().Successful },
+
 		Config:    func() any { return a.config().Redacted() },
 		Tokens:    a.tokens,
 		Ready:     a.ready.Load,
