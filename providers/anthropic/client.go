@@ -33,7 +33,7 @@ func usageFamily() providers.SourceType {
 // help says what a person does about an outcome.
 func help() map[spend.Outcome]string {
 	return map[spend.Outcome]string{
-		spend.Auth:        "check api_key: it must be a living admin key (sk-ant-admin...)",
+		spend.Auth:        "check api_key_file (or api_key): it must hold a living admin key (sk-ant-admin...)",
 		spend.Permission:  "use an organisation admin key; workspace keys and individual accounts have no access",
 		spend.NotFound:    "check base_url",
 		spend.RateLimited: "nothing to do unless it stays: then raise interval",

@@ -27,7 +27,7 @@ func usageFamily() providers.SourceType {
 // help says what a person does about an outcome.
 func help() map[spend.Outcome]string {
 	return map[spend.Outcome]string{
-		spend.Auth:        "check api_key: it must be a living organisation admin key (sk-admin-...)",
+		spend.Auth:        "check api_key_file (or api_key): it must hold a living organisation admin key (sk-admin-...)",
 		spend.Permission:  "use an organisation admin key with the scope api.usage.read; a project key is refused",
 		spend.NotFound:    "check base_url and organization",
 		spend.RateLimited: "nothing to do unless it stays: then raise interval, or look at the quota",

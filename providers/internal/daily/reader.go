@@ -44,7 +44,7 @@ func (r *Reader) Reset(body []byte) {
 	case len(first) == 0:
 		r.fail(spend.Decode, "the body is empty")
 	case first[0] == '<':
-		r.fail(spend.Schema, "the body is HTML or XML, not JSON")
+		r.fail(spend.Schema, "the body is HTML or XML, not JSON: check base_url, and for a proxy in between")
 	}
 }
 
