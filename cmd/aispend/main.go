@@ -92,7 +92,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	demo.Flag("dashboard-url", "Grafana dashboard that alerts about the demo lead to, as links.dashboard_url says it for serve.").
 		StringVar(&c.dashboardURL)
 	check := cli.Command("check", "Check the configuration and say what is wrong.")
-	check.Flag("config-only", "Check the configuration without calling a provider.").BoolVar(&c.configOnly)
+	check.Flag("config-only", "Check the configuration without calling a provider; this version cannot do more, so give it.").BoolVar(&c.configOnly)
 	ver := cli.Command("version", "Print the version.")
 	health := cli.Command("healthcheck", "Exit 0 if a running daemon answers that it is ready; for containers without curl.")
 	health.Flag("url", "What to ask.").Default("http://127.0.0.1:10099/-/ready").StringVar(&c.healthURL)

@@ -56,7 +56,7 @@ func (c *command) check() error {
 			enabled++
 		}
 	}
-	_, err = fmt.Fprintf(c.stdout, "configuration is valid: %s, %d of %d providers enabled, %d caps\n",
+	_, err = fmt.Fprintf(c.stdout, "configuration is valid: %s, providers enabled: %d of %d, caps: %d\n",
 		loaded.Source, enabled, len(loaded.Config.Providers), len(loaded.Config.Caps))
 	return err
 }

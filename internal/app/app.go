@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -159,6 +160,10 @@ func (a *App) openStore(ctx context.Context, cfg *config.Config, down *teardown)
 		FreeBytes:        a.opts.FreeBytes,
 		Observe:          a.telemetry.Store().Observe,
 	})
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("opening the store in %s: %w; let the user that runs aispend write there, "+
+			"or choose another --storage.path", a.opts.StoragePath, err)
+	}
 	if err != nil {
 		return fmt.Errorf("opening the store in %s: %w", a.opts.StoragePath, err)
 	}
