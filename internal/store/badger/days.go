@@ -123,25 +123,56 @@ func (s *Store) summarize(b *batch, seq uint64, updated map[spend.Day]dayCounter
 func (s *Store) summaryBytes() int64 { return 1<<10 + 32*int64(len(s.days)+1) }
 
 // loadDays takes the counters of every fetch day from the summary, and reads them
-// one by one where that is missing, damaged or of another commit.
+// one by one where that is missing, damaged, of another commit, or not what lies there.
 func (s *Store) loadDays(txn *badger.Txn) error {
 	content, err := s.get(txn, keySummary(), kindSummary)
 	if err == nil {
 		var seq uint64
 		var days map[spend.Day]dayCounters
 		if seq, days, err = decodeSummary(content); err == nil && seq == s.cat.Seq {
-			s.days = days
-			return nil
+			if s.endsMatch(txn, days) {
+				s.days = days
+				return nil
+			}
 		}
 	}
 	if err != nil && !errors.Is(err, errMissing) {
 		s.corrupt.Store(true)
 		s.opt.Logger.Error("summary of the fetch days is damaged; they are counted one by one", "err", err)
 	} else {
-		s.opt.Logger.Info("summary of the fetch days is missing or not of the newest commit; " +
+		s.opt.Logger.Info("summary of the fetch days is missing, not of the newest commit or not what is there; " +
 			"they are counted one by one")
 	}
 	return s.walkDays(txn)
+}
+
+// endsMatch reports whether the oldest and the newest day of a summary are the oldest
+// and the newest there are, and the newest still has the counters that it says. Not
+// every writer leaves both and the sequence as they belong together: a version from
+// before the summary that was killed within a pull changes days of a commit that has
+// one, and an Expire that was killed, or met a full disk, days at the other end.
+func (s *Store) endsMatch(txn *badger.Txn, days map[spend.Day]dayCounters) bool {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{spaceRaw}})
+	defer it.Close()
+	it.Rewind()
+	if len(days) == 0 || !it.Valid() {
+		return len(days) == 0 && !it.Valid()
+	}
+	named := slices.Sorted(maps.Keys(days))
+	oldest, newest := named[0], named[len(named)-1]
+	if k := it.Item().Key(); len(k) <= lenDayPrefix || dayAt(k[1:]) != oldest {
+		return false
+	}
+	it.Seek(keyCounters(newest))
+	c, err := s.countersAt(it, newest)
+	if err != nil || c.Pulls != days[newest].Pulls || !maps.Equal(c.Pages, days[newest].Pages) {
+		return false
+	}
+	if newest == math.MaxInt32 {
+		return true
+	}
+	it.Seek(prefixDay(spaceRaw, newest+1))
+	return !it.Valid()
 }
 
 // walkDays reads the counters of every fetch day, jumping from one to the next.
