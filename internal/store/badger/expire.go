@@ -2,15 +2,18 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
 )
 
 // Expire gives back the disk of fetch days and of statements past their
 // retention, however long ago it ran last. Heads and the summary forget the days
 // first: a kill in between leaves keys that nobody names, and the next call drops them.
+// A disk too full to write that down is what the raw days of it are dropped for first.
 func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 	done, err := s.begin("expire")
 	if err != nil {
@@ -22,17 +25,26 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 	}
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
-	if err := s.forgetDays(s.historyCutoff(now)); err != nil {
-		return fmt.Errorf("expiring statements: %w", err)
+	err = s.commitForgotten(now, s.forgetRaw(s.rawCutoff(now)))
+	if errors.Is(err, store.ErrLowSpace) {
+		if err := s.drop(now, spaceRaw); err != nil {
+			return err
+		}
+		err = s.commitForgotten(now, true)
 	}
-	if err := s.forgetRaw(s.rawCutoff(now)); err != nil {
-		return fmt.Errorf("expiring raw pages: %w", err)
+	if err != nil {
+		return fmt.Errorf("expiring old days: %w", err)
 	}
+	return s.drop(now, spaceRaw, spaceDay)
+}
+
+// drop gives back what the days before their cutoff have in the spaces.
+func (s *Store) drop(now time.Time, spaces ...byte) error {
 	// Dropping keeps every reader and writer waiting, so it is one call for all
 	// days. Badger can leave a level out when a compaction is in its way and say
 	// nothing (levels.go, dropPrefixes), hence the second look.
 	for range 2 {
-		prefixes := s.oldPrefixes(now)
+		prefixes := s.oldPrefixes(now, spaces)
 		if len(prefixes) == 0 {
 			return nil
 		}
@@ -43,23 +55,36 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 			return fmt.Errorf("dropping %d old days: %w", len(prefixes), err)
 		}
 	}
-	if left := s.oldPrefixes(now); len(left) > 0 {
+	if left := s.oldPrefixes(now, spaces); len(left) > 0 {
 		return fmt.Errorf("dropping old days: %d are still there and will be dropped next time", len(left))
 	}
 	return nil
 }
 
-// oldPrefixes lists the days that have keys and should have none.
-func (s *Store) oldPrefixes(now time.Time) [][]byte {
+// oldPrefixes lists the days that have keys in the spaces and should have none.
+func (s *Store) oldPrefixes(now time.Time, spaces []byte) [][]byte {
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
 	var prefixes [][]byte
-	for space, cutoff := range map[byte]spend.Day{spaceRaw: s.rawCutoff(now), spaceDay: s.historyCutoff(now)} {
-		for _, day := range s.daysBefore(txn, space, cutoff) {
+	cutoffs := map[byte]spend.Day{spaceRaw: s.rawCutoff(now), spaceDay: s.historyCutoff(now)}
+	for _, space := range spaces {
+		for _, day := range s.daysBefore(txn, space, cutoffs[space]) {
 			prefixes = append(prefixes, prefixDay(space, day))
 		}
 	}
 	return prefixes
+}
+
+// commitForgotten commits heads without the days past their retention, and the
+// summary if raw says that it has days too many.
+func (s *Store) commitForgotten(now time.Time, raw bool) error {
+	if err := s.forgetDays(s.historyCutoff(now)); err != nil {
+		return err
+	}
+	if !raw {
+		return nil
+	}
+	return s.commit(change{})
 }
 
 // forgetDays commits heads without the days before cutoff.
@@ -85,19 +110,16 @@ func (s *Store) forgetDays(cutoff spend.Day) error {
 	return nil
 }
 
-// forgetRaw commits the counters without the days before cutoff.
-func (s *Store) forgetRaw(cutoff spend.Day) error {
-	gone := false
+// forgetRaw takes the days before cutoff out of the counters; gone is set if there
+// were any.
+func (s *Store) forgetRaw(cutoff spend.Day) (gone bool) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for day := range s.days {
 		if day < cutoff {
 			delete(s.days, day)
 			gone = true
 		}
 	}
-	s.mu.Unlock()
-	if !gone {
-		return nil
-	}
-	return s.commit(change{})
+	return gone
 }
