@@ -120,7 +120,10 @@ func fileSecret(path string) *secret.Value {
 func (c *command) hookOf(r *amconfig.Request) error {
 	switch {
 	case !c.alertmanager.hook:
-		r.Hooks, r.HookToken = nil, nil
+		if len(r.Hooks) > 0 || r.HookToken.Set() {
+			return errors.New("--no-hook leaves the hook out: leave --hook-url and --hook-token-file away")
+		}
+		r.NoHook = true
 		return nil
 	case len(r.Hooks) > 0 && r.HookToken.Set():
 		return nil

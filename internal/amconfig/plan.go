@@ -20,6 +20,8 @@ type Request struct {
 	Receivers config.Receivers
 	// Hooks are the replicas of the daemon: base URLs, or the whole URL of the hook.
 	Hooks []string
+	// NoHook says that no hook is meant, which then brings no warning.
+	NoHook bool
 	// HookToken is what the daemons accept; of several, one per line, the first is used.
 	HookToken *secret.Value
 	// DeadMansSwitch is the URL of a dead man's switch.
@@ -71,7 +73,7 @@ func NewPlan(r Request) (Plan, error) {
 		for _, h := range r.Hooks {
 			s.Hooks = append(s.Hooks, p.hook(h))
 		}
-	} else {
+	} else if !r.NoHook {
 		p.warn("no hard-cap hook: a hard cap tells people and stops nothing; name every replica with --hook-url")
 	}
 	if !r.DeadMansSwitch.Set() {
