@@ -32,8 +32,12 @@ type pageLevel struct {
 }
 
 func newPageCap(st caps.Status) pageCap {
+	layout := "2 January 2006"
+	if st.Period == caps.Month {
+		layout = "January 2006"
+	}
 	out := pageCap{
-		Name:  st.Scope + ", " + string(st.Period) + " of " + st.Start().Format("2 January 2006"),
+		Name:  st.Scope + ", " + string(st.Period) + " of " + st.Start().Format(layout),
 		Known: st.Known, Spend: newAmount(st.Spend), Bad: st.Reached() != "",
 	}
 	for _, l := range st.Levels {

@@ -17,7 +17,7 @@ func TestPageShowsCaps(t *testing.T) {
 	w := k.get("/")
 	wantOK(t, w)
 	mustContain(t, w.Body.String(),
-		`<h3>openai, month of 1 November 2026</h3>`,
+		`<h3>openai, month of November 2026</h3>`,
 		`low="78.57" high="99.99" value="78.58"></meter>`, // soft of hard, reached
 		`471.50<small>00000000000000000023</small> USD, 100 % of the soft level of 471.5: <strong>reached</strong>, `+
 			`78.58 % of the hard level of 600</p>`,
