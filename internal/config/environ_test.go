@@ -168,7 +168,7 @@ func TestEnvironmentWarnings(t *testing.T) {
 	}
 	want := []string{
 		"environment: VERTEX_HARD_CAP: no enabled provider of type vertex feeds this cap: it cannot be evaluated",
-		"environment: ON_HARDCAP_WEBHOOK: deliveries will not be signed: make a secret with echo whsec_$(openssl rand -base64 32) and name its file in hard_cap.secret_file",
+		"environment: ON_HARDCAP_WEBHOOK: deliveries will not be signed: make a secret with echo whsec_$(openssl rand -base64 32) and name its file in ON_HARDCAP_WEBHOOK_SECRET_FILE",
 		"environment: ADMIN_TOKEN, ANTHROPIC_API_KEY, ON_HARDCAP_WEBHOOK, OPENAI_API_KEY: holds a secret that other processes may see: put it into a file and name that in ADMIN_TOKEN_FILE, ANTHROPIC_API_KEY_FILE, ON_HARDCAP_WEBHOOK_FILE, OPENAI_API_KEY_FILE instead",
 		"environment: SLACK_WEBHOOK_URL, SMTP_HOST, SMTP_PASSWORD_FILE: has no effect on the daemon: Alertmanager sends the messages; " +
 			"write its configuration with aispend alertmanager-config, which reads them",

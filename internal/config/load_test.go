@@ -167,8 +167,13 @@ func TestWarnings(t *testing.T) {
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	grouped := write(t, "grouped", "CANARY-grouped\n")
+	if err := os.Chmod(grouped, 0o640); err != nil {
+		t.Fatal(err)
+	}
 	const p = "providers: [{type: openai, api_key: sk-CANARY}]\n"
 	tests := map[string]struct{ text, want string }{
+		"mode of a group": {p + "web: {admin_token_file: " + grouped + "}", ""},
 		"none":        {p + "caps: [{scope: openai, soft_usd: 5}, {scope: global, soft_usd: 5}, {scope: vertex, soft_usd: 0}]", ""},
 		"no provider": {"storage: {history: 62d}", "aispend.yml: providers: no provider is enabled: nothing will be pulled"},
 		"all off": {

@@ -102,12 +102,15 @@ func readRegular(path string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
+// openToOthers reports whether everybody may read the file. A group may: that is how
+// containers get their secrets (docs/stack.md, fsGroup), and with an access list, as
+// on the credentials of systemd, the bits of the group are only its mask.
 func openToOthers(path string) (fs.FileMode, bool) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return 0, false
 	}
-	return info.Mode().Perm(), info.Mode().Perm()&0o044 != 0
+	return info.Mode().Perm(), info.Mode().Perm()&0o004 != 0
 }
 
 // secretText returns a secret that is set and whose file, if it has one, is fit to
@@ -146,8 +149,12 @@ func (d *decoder) checkHook(c *Config) {
 	if c.HardCap.Secret.Set() {
 		d.checkSigningSecret(c.HardCap.Secret)
 	} else if c.HardCap.URL.Set() {
+		where := "hard_cap.secret_file"
+		if d.file == "" {
+			where = "ON_HARDCAP_WEBHOOK_SECRET_FILE"
+		}
 		d.warnf(d.givenKey("hard_cap.url"), "deliveries will not be signed: make a secret with "+
-			"echo whsec_$(openssl rand -base64 32) and name its file in hard_cap.secret_file")
+			"echo whsec_$(openssl rand -base64 32) and name its file in %s", where)
 	}
 }
 
