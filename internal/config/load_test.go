@@ -174,8 +174,8 @@ func TestWarnings(t *testing.T) {
 	const p = "providers: [{type: openai, api_key: sk-CANARY}]\n"
 	tests := map[string]struct{ text, want string }{
 		"mode of a group": {p + "web: {admin_token_file: " + grouped + "}", ""},
-		"none":        {p + "caps: [{scope: openai, soft_usd: 5}, {scope: global, soft_usd: 5}, {scope: vertex, soft_usd: 0}]", ""},
-		"no provider": {"storage: {history: 62d}", "aispend.yml: providers: no provider is enabled: nothing will be pulled"},
+		"none":            {p + "caps: [{scope: openai, soft_usd: 5}, {scope: global, soft_usd: 5}, {scope: vertex, soft_usd: 0}]", ""},
+		"no provider":     {"storage: {history: 62d}", "aispend.yml: providers: no provider is enabled: nothing will be pulled"},
 		"all off": {
 			"providers:\n  - {type: openai, enabled: false}",
 			"aispend.yml:1: providers: no provider is enabled: nothing will be pulled",
