@@ -161,11 +161,10 @@ func (a *App) openStore(ctx context.Context, cfg *config.Config, down *teardown)
 		Observe:          a.telemetry.Store().Observe,
 	})
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("opening the store in %s: %w; let the user that runs aispend write there, "+
-			"or choose another --storage.path", a.opts.StoragePath, err)
+		return fmt.Errorf("%w; let the user that runs aispend write there, or choose another --storage.path", err)
 	}
 	if err != nil {
-		return fmt.Errorf("opening the store in %s: %w", a.opts.StoragePath, err)
+		return err // it names the act and the directory already
 	}
 	a.store = st
 	down.push("store", func(context.Context) error { return st.Close() })
