@@ -18,7 +18,8 @@ type failure struct {
 // past is what the newest pull records tell of the last run.
 type past struct {
 	began  time.Time    // of the newest present that was applied whole, as the ledger says
-	newest []store.Pull // of each topic, newest first
+	cut    time.Time    // start of the very newest, if a kill cut it off
+	newest []store.Pull // of each topic that ended, newest first
 	// applied is when the newest pull ended that was applied, present that of the present.
 	applied, present time.Time
 	ended            time.Time // of the newest part of the pull of the present being looked at
@@ -26,6 +27,10 @@ type past struct {
 
 // add takes records, the newest first, until it has seen enough.
 func (h *past) add(p store.Pull) (more bool) {
+	if p.Verdict == store.Open {
+		h.killed(p)
+		return true
+	}
 	if !slices.ContainsFunc(h.newest, func(q store.Pull) bool { return topicOf(q) == topicOf(p) }) {
 		h.newest = append(h.newest, p)
 	}
@@ -51,9 +56,17 @@ func (h *past) part(p store.Pull) {
 	default:
 		h.ended = time.Time{}
 		i := slices.IndexFunc(h.newest, func(q store.Pull) bool { return q.Kind == KindCurrent })
-		if h.newest[i].Verdict == store.Applied {
-			h.newest[i].Verdict = store.Open // a kill came between two parts
+		if q := h.newest[i]; q.Verdict == store.Applied { // a kill came between two parts
+			h.newest = slices.Delete(h.newest, i, i+1)
+			h.killed(q)
 		}
+	}
+}
+
+// killed notes a pull that did not end. What was known before it still is.
+func (h *past) killed(p store.Pull) {
+	if len(h.newest) == 0 {
+		h.cut = later(h.cut, p.Started)
 	}
 }
 
@@ -63,17 +76,19 @@ func topicOf(p store.Pull) string { return Step{p.Kind, p.Window}.topic() }
 // One that a kill cut off has no verdict; together with a failed one it delays the
 // first pull. s.mu is held.
 func (s *source) takeOver(h past) {
+	s.failedAt = later(s.failedAt, h.cut)
 	for i, p := range h.newest {
+		newest := i == 0 && h.cut.IsZero()
 		abandoned := p.Outcome == spend.Incomplete && p.Detail == errAbandoned.Error()
 		failed := p.Verdict == store.Failed && !abandoned
 		if failed {
 			s.failing[topicOf(p)] = failure{p.Outcome, p.Detail, p.Finished}
 		}
-		if failed && (i == 0 || p.Kind == KindCurrent) || i == 0 && p.Verdict == store.Open {
+		if failed && (newest || p.Kind == KindCurrent) {
 			s.failedAt = later(s.failedAt, p.Started)
 		}
 		// Stopped on purpose is neither a failure nor a success.
-		if i == 0 && p.Verdict != store.Open && !abandoned {
+		if newest && !abandoned {
 			s.status.LastOutcome, s.status.Up = p.Outcome, !failed
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
 )
 
@@ -49,4 +50,42 @@ func TestPartIsNoSuccess(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestKilledWhileThePresentFails: a kill ends no failure, and what older days brought
+// meanwhile is no success of the present.
+func TestKilledWhileThePresentFails(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		billed(s, win("2026-10-01", "2026-11-24"), "1")
+		heavy(s, 31, around(day("2026-11-02"), spend.Schema))
+		r.start()
+		time.Sleep(minute)
+		before := r.status()
+		if before.Up || !before.HistoryDone || !before.LastSuccess.IsZero() {
+			t.Fatalf("status %+v", before)
+		}
+		r.stop()
+		// As a kill between two parts leaves it.
+		records, err := r.store.Sources(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := r.store.Begin(t.Context(), store.Pull{
+			Source: acme, Window: win("2026-11-13", "2026-11-24"), Kind: "current", Started: r.now(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Apply(t.Context(), spend.OK, nil, records[0].State); err != nil {
+			t.Fatal(err)
+		}
+		r.close()
+		r.open()
+		r.start()
+		st := r.status()
+		if st.Up || !st.LastSuccess.IsZero() || st.LastOutcome != spend.Schema || st.LastError != before.LastError {
+			t.Errorf("status %+v\nbefore %+v", st, before)
+		}
+	})
 }
