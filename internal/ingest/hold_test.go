@@ -199,3 +199,28 @@ func TestLostDaysAreHeldEachForItself(t *testing.T) {
 		}
 	})
 }
+
+// TestPartsOfAFirstLoadAreHeld: what parts have brought is money that was there, although
+// nothing counts as covered before the last of them.
+func TestPartsOfAFirstLoadAreHeld(t *testing.T) {
+	story(t, "2026-11-23T10:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		billed(s, win("2026-11-01", "2026-11-24"), "1")
+		heavy(s, 12, around(day("2026-11-02"), spend.Network)) // which lets no history in
+		r.start()
+		time.Sleep(minute / 2)
+		r.wantTotal(november, "12")
+		s.set(func(s *script) { clear(s.bill) })
+		heal(s)
+		time.Sleep(hour)
+		r.wantTotal(november, "12")
+		if !r.status().Held {
+			t.Error("not held")
+		}
+		time.Sleep(hour)
+		r.wantTotal(november, "0")
+		if st := r.status(); st.Held || !st.Up {
+			t.Errorf("after two hours: %+v", st)
+		}
+	})
+}

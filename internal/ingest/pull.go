@@ -241,7 +241,7 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 	defer cancel()
 
 	st := t.current()
-	prev := previous(t.opts.Book.Snapshot(), t.id, t.step.Window, st.CoveredFrom)
+	prev := previous(t.opts.Book.Snapshot(), t.id, t.step.Window, sameFilter(st, t.step.Window))
 	got := wholeWindow(t.step.Window, t.start, result.Statements)
 	if suspicious(prev, got) {
 		h, release := hold(seenEmpty(st.Holds[t.step.topic()], prev), t.step.Window, t.start)

@@ -34,10 +34,19 @@ func wholeWindow(w spend.Window, readAt time.Time, got []spend.Statement) []spen
 	return out
 }
 
-// previous returns what the ledger says about the days of w that history covers
-// from covered on; days that it says nothing about are left out. What lies before
-// covered was asked with another filter, if it is there at all: a difference to it
-// is neither suspicious nor a revision.
+// sameFilter returns the first day of w from which on what the ledger says was asked with
+// the filter of today; 0 if that is none. A difference to what another filter read is
+// neither suspicious nor a revision. Before a first load is complete nothing is covered,
+// and yet parts of it may be there.
+func sameFilter(st store.State, w spend.Window) spend.Day {
+	if st.CoveredFrom == 0 && st.RereadFrom == 0 {
+		return w.From
+	}
+	return st.CoveredFrom
+}
+
+// previous returns what the ledger says about the days of w from covered on, none if
+// that is 0; days that it says nothing about are left out.
 func previous(
 	snap *rollup.Snapshot, id spend.SourceID, w spend.Window, covered spend.Day,
 ) map[spend.Day]spend.Statement {
