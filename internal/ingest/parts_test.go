@@ -305,8 +305,14 @@ func TestPartsOverMidnight(t *testing.T) {
 		if len(got) < 9 || !slices.Equal(got[6:10], want) {
 			t.Errorf("walks %v, want at last %v", got, want)
 		}
-		if st := r.status(); !st.Up || st.DataThrough.After(at("2026-11-24T00:00:00Z")) {
-			t.Errorf("status %+v", st)
+		records, err := r.store.Sources(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := s.seen()[n+6].Began
+		if st := records[0].State; !st.LastApplied.Equal(began) || !st.DataThrough.Equal(began) || !r.status().Up {
+			t.Errorf("present read at %s, data through %s, want %s, when the newest part began",
+				st.LastApplied, st.DataThrough, began)
 		}
 	})
 }
