@@ -224,3 +224,46 @@ func TestPartsOfAFirstLoadAreHeld(t *testing.T) {
 		}
 	})
 }
+
+// TestPartWithMoneyEndsItsHold: also if another part fails then, so that what was counted
+// before does not count when the part is found empty once more.
+func TestPartWithMoneyEndsItsHold(t *testing.T) {
+	story(t, "2026-11-24T10:00:00Z", func(t *testing.T, r *rig) {
+		s := r.add(acme)
+		billed(s, win("2026-11-01", "2026-11-25"), "1")
+		r.start()
+		time.Sleep(minute)
+		newest := win("2026-11-13", "2026-11-25")
+		empty := func() {
+			s.set(func(s *script) {
+				for d := newest.From; d < newest.To; d++ {
+					delete(s.bill, d)
+				}
+			})
+		}
+		s.set(func(s *script) {
+			s.before = func(_ context.Context, w walk, _ int) error {
+				if w.Window.Days() > 12 {
+					return refuse(spend.TooLarge)
+				}
+				return around(day("2026-11-02"), spend.Schema)(w)
+			}
+		})
+		empty()
+		time.Sleep(2 * quarter)
+		if !r.status().Held {
+			t.Fatalf("not held: %+v", r.status())
+		}
+		billed(s, newest, "1")
+		time.Sleep(quarter)
+		if st := r.status(); st.Held || st.Up {
+			t.Errorf("money was found: %+v", st)
+		}
+		empty()
+		time.Sleep(hour)
+		r.wantTotal(november, "24")
+		if !r.status().Held {
+			t.Errorf("not held again: %+v", r.status())
+		}
+	})
+}
