@@ -213,6 +213,14 @@ func TestHoldsAreCopied(t *testing.T) {
 	if got := withoutHold(after, current, january); len(got.Holds) != 0 {
 		t.Errorf("in January the hold of November is still there: %v", got.Holds)
 	}
+	// Lost days are in one window at a time; a month is not read by a lookback into it.
+	late := Step{KindBackfill, spend.Window{From: spend.Date(2026, 11, 25), To: spend.Date(2026, 12, 1)}}
+	split := spend.Window{From: spend.Date(2026, 11, 20), To: spend.Date(2026, 11, 28)}
+	after = withHold(after, Step{KindBackfill, split}.topic(), store.Hold{Window: split, Count: 1})
+	got := withoutHold(after, late, december)
+	if _, kept := got.Holds[KindPreviousMonth]; !kept || len(got.Holds) != 2 {
+		t.Errorf("holds after some of the lost days were read: %v", got.Holds)
+	}
 }
 
 func TestAdvance(t *testing.T) {
