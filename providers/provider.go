@@ -43,6 +43,11 @@ type Type struct {
 	// api_key_file (at most one of the two) and sets the field from either, so the
 	// vendor declares the one field only. Relative file paths arrive resolved.
 	NewSettings func() Settings
+	// WrongKeys names, by how they begin, credentials that people take for the right
+	// one: {"sk-proj-": "a project key"}. Right is the one they want. A type that has
+	// them has credentials of one word.
+	WrongKeys map[string]string
+	Right     string
 }
 
 // Settings is the vendor's part of one provider block of the configuration.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,6 +138,7 @@ func (d *decoder) checkCredentials(c *Config) {
 		if !ok {
 			continue // checkSecrets has reported the file
 		}
+		d.checkKey(d.givenKey(blockKey(i)+".api_key"), text, d.types[p.Type])
 		digests[i] = digestOf(text)
 		for j, other := range c.Providers[:i] {
 			if other.Type == p.Type && digests[i].equal(digests[j]) && !disjoint(p.Settings, other.Settings) {
@@ -144,6 +146,25 @@ func (d *decoder) checkCredentials(c *Config) {
 					"remove one of the blocks, or limit both to different projects or workspaces",
 					blockKey(j), d.places[blockKey(j)].line)
 			}
+		}
+	}
+}
+
+// checkKey looks at a key as a person would: none of this needs to ask the provider.
+// What only looks wrong is a warning, since a gateway may have keys of its own.
+func (d *decoder) checkKey(key, text string, t providers.Type) {
+	if len(t.WrongKeys) == 0 {
+		return
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		d.errorf(key, "has white space, a line end, a byte order mark or another character in it that no key has: "+
+			"write the key and nothing else, on one line")
+		return
+	}
+	for _, start := range slices.Sorted(maps.Keys(t.WrongKeys)) {
+		if strings.HasPrefix(text, start) {
+			d.warnf(key, "looks like %s (%s...), which the billing API refuses: it wants %s", t.WrongKeys[start], start, t.Right)
+			return
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 func demoOptions() config.DemoOptions {
 	return config.DemoOptions{
 		OpenAIURL: "http://127.0.0.1:1", OpenAIKey: "sk-admin-CANARY", AnthropicURL: "http://127.0.0.1:2",
-		AnthropicKey: "sk-ant-admin-CANARY: \"{{q}}\\", AdminToken: "CANARY-token", Types: registry.Types(),
+		AnthropicKey: "sk-ant-admin-CANARY:#\"{{q}}\\", AdminToken: "CANARY-token", Types: registry.Types(),
 		Caps: []config.Cap{{Scope: "global", Period: "month", Cost: "net", Hard: spend.MustMoney("5")}},
 	}
 }

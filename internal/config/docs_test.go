@@ -234,6 +234,23 @@ func realType(t *testing.T, name string) {
 	if _, err := load(""); err == nil || !strings.HasPrefix(err.Error(), "a.yml:2: providers[0].api_key: ") {
 		t.Errorf("without a key: %v", err)
 	}
+	for _, key := range []string{`"sk-CANARY x"`, `"sk-CANARY\nx"`, `"\uFEFFsk-CANARY"`, `"sk-CANARY\u00A0x"`} {
+		_, err := load("    api_key: " + key + "\n")
+		if err == nil || !strings.HasPrefix(err.Error(), "a.yml:3: providers[0].api_key: has white space") ||
+			strings.Contains(err.Error(), canary) {
+			t.Errorf("key %s: %v", key, err)
+		}
+	}
+	for start, what := range registry.Types()[name].WrongKeys {
+		loaded, err := load("    api_key: " + start + "CANARY\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := strings.Join(warnings(loaded.Warnings), "\n")
+		if !strings.Contains(got, "providers[0].api_key: looks like "+what+" ("+start+"...)") || strings.Contains(got, canary) {
+			t.Errorf("a key that begins with %s: %s", start, got)
+		}
+	}
 	_, err := load("    api_key: sk-CANARY\n    base_url: https://u:CANARY@api.example.com\n")
 	if err == nil || !strings.HasPrefix(err.Error(), "a.yml:4: providers[0].base_url: ") || strings.Contains(err.Error(), canary) {
 		t.Errorf("bad base_url: %v", err)

@@ -45,6 +45,10 @@ func Type() providers.Type {
 	return providers.Type{
 		Name:    Name,
 		Sources: []providers.SourceType{costFamily(), usageFamily()},
+		WrongKeys: map[string]string{
+			"sk-ant-api": "a workspace's key", "sk-admin-": "a key of OpenAI", "sk-proj-": "a key of OpenAI",
+		},
+		Right: "an admin key (sk-ant-admin...)",
 		NewSettings: func() providers.Settings {
 			return &Settings{BaseURL: DefaultBaseURL, API: apiCostReport}
 		},

@@ -39,6 +39,10 @@ func Type() providers.Type {
 		Name:        Name,
 		Sources:     []providers.SourceType{costsFamily(), usageFamily()},
 		NewSettings: func() providers.Settings { return &Settings{BaseURL: DefaultBaseURL} },
+		WrongKeys: map[string]string{
+			"sk-proj-": "a project key", "sk-svcacct-": "a service account's key", "sk-ant-": "a key of Anthropic",
+		},
+		Right: "an organisation admin key (sk-admin-...)",
 	}
 }
 
