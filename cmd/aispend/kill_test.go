@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -80,3 +81,42 @@ func anyEqual(key string, m spend.Money, told []map[string]spend.Money) bool {
 
 // String helps to read a failure.
 func (s statusReply) String() string { return fmt.Sprintf("%+v", s.Sources) }
+
+// TestStoreTakenAway: a daemon whose directory is moved or removed ends by itself
+// and leaves alone what is there afterwards.
+func TestStoreTakenAway(t *testing.T) {
+	t.Parallel()
+	opt, clk := frozen(23)
+	opt.Projects, opt.Models = 1, 2
+	s := newSite(t, opt, "")
+	d := s.start()
+	d.settled(time.Now())
+	at := filepath.Join(s.dir, "store")
+	if err := os.Rename(at, at+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.done:
+	case <-time.After(time.Minute):
+		t.Fatalf("it goes on without its store\n%s", d.log())
+	}
+	if code := d.cmd.ProcessState.ExitCode(); code != exitRuntime || !strings.Contains(d.log(), "was removed or replaced") {
+		t.Errorf("exit code %d\n%s", code, d.log())
+	}
+	if _, err := os.Stat(at); !os.IsNotExist(err) {
+		t.Errorf("something was written where the store had been: %v", err)
+	}
+	if err := os.Rename(at+".moved", at); err != nil {
+		t.Fatal(err)
+	}
+	again := s.start()
+	again.settled(time.Now())
+	today := spend.DayOf(clk.Now())
+	w := spend.Window{From: today - 60, To: today + 1}
+	if diff := sameMoney(again.spent(w), s.truth(w, clk.Now())); diff != "" {
+		t.Errorf("from the moved store:\n%s", diff)
+	}
+	if code := again.stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}

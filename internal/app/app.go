@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"sync/atomic"
@@ -135,6 +136,14 @@ func (a *App) wait(ctx context.Context, reload <-chan struct{}, failed <-chan er
 	}
 }
 
+// end makes the daemon stop with err; the first reason counts.
+func (a *App) end(err error) {
+	select {
+	case a.broken <- err:
+	default:
+	}
+}
+
 // load reads the configuration and everything about it that needs no store.
 func (a *App) load() (*config.Loaded, error) {
 	loaded, err := a.opts.Load()
@@ -167,8 +176,21 @@ func (a *App) openStore(ctx context.Context, cfg *config.Config, down *teardown)
 		return err // it names the act and the directory already
 	}
 	a.store = st
-	down.push("store", func(context.Context) error { return st.Close() })
+	down.push("store", func(ctx context.Context) error { return closeWithin(ctx, st) })
 	return nil
+}
+
+// closeWithin does not wait for ever: on a disk that fails the engine tries again and
+// again. Ending without it is like a kill, which loses nothing that was acknowledged.
+func closeWithin(ctx context.Context, c io.Closer) error {
+	done := make(chan error, 1)
+	go func() { done <- c.Close() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errors.New("it does not close, and is left as by a kill: nothing that was acknowledged is lost")
+	}
 }
 
 // sources lists what the ledger knows. A source whose records are lost is not

@@ -108,7 +108,7 @@ func (a *App) reload(ctx context.Context) error {
 	old := a.current.Load()
 	if err := old.stop(ctx); err != nil {
 		// Neither the old loops nor new ones can be trusted with the ledger now.
-		a.broken <- fmt.Errorf("reloading: %w", err)
+		a.end(fmt.Errorf("reloading: %w", err))
 		return err
 	}
 	if err := a.replace(ctx, next); err != nil {
@@ -149,7 +149,7 @@ func (a *App) resume(ctx context.Context, old *generation, cause error) error {
 		err = a.prepare(ctx, again)
 	}
 	if err != nil {
-		a.broken <- fmt.Errorf("reloading: %w; and the old sources do not start again: %w", cause, err)
+		a.end(fmt.Errorf("reloading: %w; and the old sources do not start again: %w", cause, err))
 		return cause
 	}
 	a.adopt(again)

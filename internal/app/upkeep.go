@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/aispend/aispend/internal/config"
 	"github.com/aispend/aispend/internal/rollup"
+	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
 )
 
@@ -15,14 +17,15 @@ const (
 	upkeepDelay    = 2 * time.Minute // after the start, which has enough to do
 	expireInterval = time.Hour
 	verifyInterval = 24 * time.Hour
+	placeInterval  = 2 * time.Second
 
 	// Loading the ledger and compacting leave garbage that Go would keep for minutes.
 	tidyDelay    = 5 * time.Second
 	tidyInterval = 10 * time.Minute
 )
 
-// startUpkeep drops what has expired, hourly, and reads everything once a day to
-// find damage before somebody needs the data.
+// startUpkeep drops what has expired, hourly, reads everything once a day to find
+// damage before somebody needs the data, and ends a daemon whose store was taken away.
 func (a *App) startUpkeep(down *teardown) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -33,6 +36,14 @@ func (a *App) startUpkeep(down *teardown) {
 		every(ctx, verifyInterval, verifyInterval, func() {
 			if err := a.store.Verify(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("the store is damaged, see docs/operations.md", "err", err)
+			}
+		})
+	})
+	wg.Go(func() {
+		every(ctx, placeInterval, placeInterval, func() {
+			// The engine goes on writing by path: whatever is there now is not ours.
+			if err := a.store.InPlace(); errors.Is(err, store.ErrMoved) {
+				a.end(err)
 			}
 		})
 	})

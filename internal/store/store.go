@@ -26,6 +26,8 @@ var (
 	ErrBadCursor = errors.New("bad cursor")
 	// ErrAccountExists: a rename would merge two accounts that both hold charges.
 	ErrAccountExists = errors.New("account already holds charges")
+	// ErrMoved: the directory of an open store was removed or replaced.
+	ErrMoved = errors.New("store directory is not the one that was opened")
 	// ErrClosed: the store has been closed.
 	ErrClosed = errors.New("store is closed")
 )

@@ -219,6 +219,43 @@ func TestSecondProcessIsRefused(t *testing.T) {
 	open(t, options(dir))
 }
 
+// Whoever takes the directory away takes the lock with it: nothing of the first
+// store may be written into its successor's files, least of all when it closes.
+func TestReplacedDirectoryIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "data")
+	first, err := badger.Open(context.Background(), options(dir))
+	must(t, err)
+	must(t, first.SetState(context.Background(), crashSource, store.State{CoveredFrom: 1}))
+	must(t, first.InPlace())
+	must(t, os.Rename(dir, dir+".old"))
+	for _, err := range []error{first.InPlace(), first.SetState(context.Background(), crashSource, store.State{})} {
+		if !errors.Is(err, store.ErrMoved) || !strings.Contains(err.Error(), "restart aispend") {
+			t.Errorf("the directory is gone: %v", err)
+		}
+	}
+	second, err := badger.Open(context.Background(), options(dir))
+	must(t, err)
+	must(t, second.SetState(context.Background(), crashSource, store.State{CoveredFrom: 2}))
+	if err := first.Close(); !errors.Is(err, store.ErrMoved) {
+		t.Errorf("closing the first: %v", err)
+	}
+	// As after a kill: what is in the files now is all there is.
+	hot, old := filepath.Join(t.TempDir(), "hot"), filepath.Join(t.TempDir(), "old")
+	must(t, os.CopyFS(hot, os.DirFS(dir)))
+	must(t, os.CopyFS(old, os.DirFS(dir+".old")))
+	must(t, second.Close())
+	for at, want := range map[string]spend.Day{dir: 2, hot: 2, old: 1} {
+		s := open(t, options(at))
+		list, err := s.Sources(context.Background())
+		must(t, err)
+		if len(list) != 1 || list[0].State.CoveredFrom != want || s.Stats().Corrupt {
+			t.Errorf("%s: %+v", filepath.Base(at), list)
+		}
+		must(t, s.Verify(context.Background()))
+	}
+}
+
 // A supervisor starts the next process before the last one has quite gone: it
 // waits a moment for the lock instead of failing.
 func TestOpenWaitsForALeavingProcess(t *testing.T) {

@@ -53,9 +53,12 @@ func lockDir(ctx context.Context, dir string) (*os.File, error) {
 	}
 	if err := flock(ctx, f); err != nil {
 		holder, _ := os.ReadFile(path)
-		err = fmt.Errorf("store is in use: %s is locked by another aispend (process %s); stop it first, "+
-			"or choose another --storage.path: %w", path, strings.TrimSpace(string(holder)), err)
-		return nil, errors.Join(err, f.Close())
+		used := fmt.Errorf("store is in use: %s is locked by another aispend (process %s); stop it first, "+
+			"or choose another --storage.path", path, strings.TrimSpace(string(holder)))
+		if !errors.Is(err, unix.EWOULDBLOCK) || ctx.Err() != nil { // which says just that, in other words
+			used = fmt.Errorf("%w: %w", used, err)
+		}
+		return nil, errors.Join(used, f.Close())
 	}
 	// Who holds the lock is a courtesy to whoever is refused, so a failure is none.
 	if err := f.Truncate(0); err == nil {
@@ -153,7 +156,8 @@ func checkTables(db string, opts engine.Options) error {
 	defer func() { _ = fp.Close() }() // only read
 	manifest, _, err := engine.ReplayManifestFile(fp, opts.ExternalMagicVersion, opts)
 	if err != nil {
-		return fmt.Errorf("%w: reading %s: %w", store.ErrCorrupt, fp.Name(), err)
+		return fmt.Errorf("%w: reading %s: %w; put the directory back from a backup, or move %s away "+
+			"to start with an empty store", store.ErrCorrupt, fp.Name(), err, filepath.Dir(db))
 	}
 	for id := range manifest.Tables {
 		path := filepath.Join(db, fmt.Sprintf("%06d.sst", id))

@@ -14,7 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -91,7 +93,10 @@ func (s *Store) begin(op string) (done func(*error), err error) {
 }
 
 // Close waits for the calls under way and closes the store. Every later call
-// returns store.ErrClosed, Close itself nil.
+// returns store.ErrClosed, Close itself nil. If the directory was removed or
+// replaced meanwhile (store.ErrMoved) the engine is left as it is, for the process to
+// end with: it writes by path, into what may be a successor's store, and tries again
+// for ever where there is no directory.
 func (s *Store) Close() error {
 	s.life.Lock()
 	was := s.closed
@@ -101,7 +106,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.ops.Wait()
-	err := s.db.Close()
+	err := s.InPlace()
+	if err == nil {
+		err = s.db.Close()
+	}
 	s.sealer.dec.Close()
 	if err = errors.Join(err, unlockDir(s.lock)); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
@@ -143,9 +151,33 @@ func (s *Store) Stats() store.Stats {
 	return st
 }
 
+// InPlace returns an error that wraps store.ErrMoved if the directory was removed or
+// replaced since the store was opened: its lock has gone with it, so another daemon
+// may be at work there. Nothing is written then.
+func (s *Store) InPlace() error {
+	held, err := s.lock.Stat()
+	if err != nil {
+		return fmt.Errorf("examining the store's lock: %w", err)
+	}
+	there, err := os.Stat(filepath.Join(s.opt.Dir, lockFile))
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(held, there):
+		return fmt.Errorf("%w: %s was removed or replaced while aispend was running; restart aispend, and stop it "+
+			"before you move its store", store.ErrMoved, s.opt.Dir)
+	case err != nil:
+		return fmt.Errorf("examining the store's lock: %w", err)
+	}
+	return nil
+}
+
 // CheckSpace refuses when less is free than Badger may need before it can give
-// anything back.
-func (s *Store) CheckSpace() error { return s.opt.checkSpace() }
+// anything back, and when the directory is not the one that was opened.
+func (s *Store) CheckSpace() error {
+	if err := s.InPlace(); err != nil {
+		return err
+	}
+	return s.opt.checkSpace()
+}
 
 func (o Options) checkSpace() error {
 	free, err := o.FreeBytes(o.Dir)
