@@ -50,7 +50,7 @@ func TestLiveStack(t *testing.T) {
 		}
 		return out.String()
 	}
-	if out := aispend(live["aispend"], nil, "check", "--config-only", "--config.file=/etc/aispend/aispend.yml"); !strings.Contains(out, "2 of 2 providers") {
+	if out := aispend(live["aispend"], nil, "check", "--config-only", "--config.file=/etc/aispend/aispend.yml"); !strings.Contains(out, "providers enabled: 2 of 2") {
 		t.Errorf("aispend check says %q", out)
 	}
 
