@@ -25,6 +25,9 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 	}
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
+	if err := s.InPlace(); err != nil {
+		return fmt.Errorf("expiring old days: %w", err)
+	}
 	err = s.commitForgotten(now, s.forgetRaw(s.rawCutoff(now)))
 	if errors.Is(err, store.ErrLowSpace) {
 		if err := s.drop(now, spaceRaw); err != nil {

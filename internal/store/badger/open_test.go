@@ -229,7 +229,10 @@ func TestReplacedDirectoryIsLeftAlone(t *testing.T) {
 	must(t, first.SetState(context.Background(), crashSource, store.State{CoveredFrom: 1}))
 	must(t, first.InPlace())
 	must(t, os.Rename(dir, dir+".old"))
-	for _, err := range []error{first.InPlace(), first.SetState(context.Background(), crashSource, store.State{})} {
+	for _, err := range []error{
+		first.InPlace(), first.SetState(context.Background(), crashSource, store.State{}),
+		first.Expire(context.Background(), time.Now()),
+	} {
 		if !errors.Is(err, store.ErrMoved) || !strings.Contains(err.Error(), "restart aispend") {
 			t.Errorf("the directory is gone: %v", err)
 		}
