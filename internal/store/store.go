@@ -1,6 +1,6 @@
 // Package store is the contract of aispend's persistence: the ledger (what every
 // source says about every day), the archive (every raw page, for audit and
-// replay) and their upkeep. The engine lives in store/badger; the conformance
+// replay), the outbox (what the hard-cap hook has to deliver) and their upkeep. The engine lives in store/badger; the conformance
 // suite that any engine must pass in store/storetest.
 package store
 
@@ -92,11 +92,27 @@ type Archive interface {
 	RawPage(ctx context.Context, provider, id string) (RawPage, error)
 }
 
+// Outbox keeps the events of the hard-cap hook: each is one value, so that what it
+// says and what has become of it change in one step.
+type Outbox interface {
+	// PutEvents stores events by their ids: new ones, and new versions of those that are
+	// there, which keep their Day. Durable when it returns. Events beyond what fits into
+	// one transaction go into several: after an error some may be stored, each of them
+	// whole, and putting all of them again is right. It goes on below the reserve that
+	// keeps pulls from starting (CheckSpace), as far as the engine safely can: a full
+	// disk must not be what keeps a key from being revoked.
+	PutEvents(ctx context.Context, events []OutboxEvent) error
+	// Events calls fn with the newest version of every event, ascending by Day and ID;
+	// fn may keep the event. Those that are lost do not keep the others from arriving:
+	// the error comes at the end and wraps ErrCorrupt.
+	Events(ctx context.Context, fn func(OutboxEvent) error) error
+}
+
 // Upkeep keeps the disk bounded and tells how things stand.
 type Upkeep interface {
 	// CheckSpace returns ErrLowSpace (wrapped, with figures and what to do) if a pull must not start.
 	CheckSpace() error
-	// Expire drops raw pages and history past their retention at now.
+	// Expire drops raw pages, history and events past their retention at now.
 	Expire(ctx context.Context, now time.Time) error
 	// Verify reads everything once and reports damage; slow.
 	Verify(ctx context.Context) error
@@ -141,6 +157,21 @@ type Hold struct {
 	First  time.Time    `json:"first"`
 	Last   time.Time    `json:"last"`
 }
+
+// OutboxEvent is one event of the hard-cap hook as it is stored. Its content belongs to
+// internal/hardcap.
+type OutboxEvent struct {
+	// ID is unique over all days: 1 to 64 of a-z 0-9 _.
+	ID string
+	// Day is the UTC day on which the event was first put. It goes, as the days of the
+	// ledger go, when that day is older than the history that is kept.
+	Day spend.Day
+	// Content is at most MaxEventBytes long.
+	Content []byte
+}
+
+// MaxEventBytes bounds the content of one event.
+const MaxEventBytes = 64 << 10
 
 // Verdict is what became of a pull.
 type Verdict string
