@@ -13,6 +13,7 @@ type SourceStatus struct {
 	Up           bool      // the newest pull and the newest of the present were applied, or held
 	Pulling      bool      // a pull is running now
 	LastSuccess  time.Time // end of the newest applied pull; stands still while the present fails
+	LastApplied  time.Time // start of the newest applied walk that reached the present: its answer is no older
 	DataThrough  time.Time // contract section 2; zero before the first applied walk
 	Held         bool
 	LastOutcome  Outcome // empty before the first pull ended

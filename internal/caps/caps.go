@@ -79,6 +79,12 @@ func (c Cap) Selection() Match {
 	}
 }
 
+// FedBy reports whether a source feeds the cap: it is enabled, bills money, and the
+// cap can select it.
+func (c Cap) FedBy(st spend.SourceStatus) bool {
+	return st.Enabled && !st.Usage && c.Selection().feeds(st.ID)
+}
+
 // Reason is why a cap's spend may be more than what is shown.
 type Reason string
 
@@ -161,6 +167,16 @@ func (s Status) Reached() Level {
 		}
 	}
 	return highest
+}
+
+// Level returns how one level stands, and false if the level is off.
+func (s Status) Level(l Level) (LevelStatus, bool) {
+	for _, st := range s.Levels {
+		if st.Level == l {
+			return st, true
+		}
+	}
+	return LevelStatus{}, false
 }
 
 // HasGaps reports whether the spend may be more than what is shown.

@@ -45,7 +45,7 @@ func (e *Evaluator) Evaluate(
 	for i, c := range caps {
 		v := &evaluation{snap: snap, figures: figures[i], now: now, today: spend.DayOf(now)}
 		for _, st := range statuses {
-			if st.Enabled && !st.Usage && c.Selection().feeds(st.ID) {
+			if c.FedBy(st) {
 				v.feeds = append(v.feeds, st)
 			}
 		}

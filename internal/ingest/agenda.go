@@ -148,8 +148,18 @@ func (a *agenda) ofWindow(o spend.Outcome, retryAfter time.Duration) bool {
 // postpone keeps a topic from being pulled again for one interval.
 func (a *agenda) postpone(topic string, now time.Time) { a.notBefore[topic] = now.Add(a.jittered()) }
 
-// wake makes everything due at once: the key has changed, or somebody asked. A
-// rest that the provider asked for is kept all the same.
+// hurry makes the present due at once: somebody waits for it. A rest that the provider
+// asked for is kept all the same.
+func (a *agenda) hurry(now time.Time) {
+	a.currentDue = now
+	if !a.limited {
+		a.rest = now
+		delete(a.notBefore, KindCurrent)
+	}
+}
+
+// wake makes everything due at once: the key has changed. A rest that the provider
+// asked for is kept all the same.
 func (a *agenda) wake(now time.Time) {
 	a.refused = false
 	a.currentDue = now

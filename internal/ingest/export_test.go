@@ -7,8 +7,16 @@ import (
 	"github.com/aispend/aispend/spend"
 )
 
-// Kick makes the present of a source due now.
-func (r *Runner) Kick(id spend.SourceID) bool { return r.kick(id) }
+// Kick makes the present of a source due now; it reports whether it is pulled at all.
+func (r *Runner) Kick(id spend.SourceID) bool {
+	for _, s := range r.sources {
+		if s.id == id && s.cfg.Enabled {
+			s.kick()
+			return true
+		}
+	}
+	return false
+}
 
 // Pulled is what one pull came to.
 type Pulled = pullResult

@@ -40,7 +40,7 @@ type pullResult struct {
 // once.
 func (s *source) pull(ctx context.Context, step Step) pullResult {
 	began := s.opts.Now()
-	s.begun(step.Window)
+	s.begun(step, began)
 	defer s.stopped()
 	r := s.newRound(step, began)
 	res := s.walk(ctx, r)

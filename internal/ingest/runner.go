@@ -112,19 +112,15 @@ func (r *Runner) ClockTrusted() bool {
 	return !enabled || best == noDate
 }
 
-// kick makes the current window of a source due now; it reports whether the
-// source is configured and enabled.
-func (r *Runner) kick(id spend.SourceID) bool {
+// Hurry starts a pull of the present of a source, unless one that began at or after
+// since was applied, is under way, or failed within the last minute. It returns at
+// once. A rest that the provider asked for (429 with Retry-After) is kept all the same.
+func (r *Runner) Hurry(id spend.SourceID, since time.Time) {
 	for _, s := range r.sources {
 		if s.id == id && s.cfg.Enabled {
-			select {
-			case s.kicked <- struct{}{}:
-			default: // one is waiting already
-			}
-			return true
+			s.hurry(since, r.opts.Now())
 		}
 	}
-	return false
 }
 
 // Loaded is what LoadBook found.

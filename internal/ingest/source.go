@@ -18,6 +18,9 @@ const (
 	defaultTimeout  = 5 * time.Minute
 	// pullMemory is how far back the newest pulls are looked for after a start.
 	pullMemory = 62 * 24 * time.Hour
+	// hurryAgain is how long after a pull that failed somebody's hurry starts another
+	// one: the rate that a provider calls fine (apis/openai-anthropic.md 2.7).
+	hurryAgain = time.Minute
 )
 
 // source is one configured source: its loop's own state, and what others may see
@@ -40,6 +43,7 @@ type source struct {
 	status  spend.SourceStatus
 	failing map[string]failure // by topic of steps, whose newest pull failed
 	clock   evidence
+	asked   time.Time // start of the newest pull of the present, whatever became of it
 
 	// The rest belongs to the goroutine of the loop.
 	failedAt time.Time // start of the newest pull, if it failed or was cut off
@@ -128,10 +132,33 @@ func (s *source) setNext(at time.Time) {
 	s.status.NextPull = at
 }
 
-func (s *source) begun(w spend.Window) {
+func (s *source) begun(step Step, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Pulling, s.status.PagesPulled, s.status.PullWindow = true, 0, w
+	s.status.Pulling, s.status.PagesPulled, s.status.PullWindow = true, 0, step.Window
+	if step.Kind == KindCurrent {
+		s.asked = now
+	}
+}
+
+// hurry makes the present due now unless a pull that began at or after since was
+// applied, is under way, or failed less than hurryAgain ago.
+func (s *source) hurry(since, now time.Time) {
+	s.mu.Lock()
+	answered := !s.state.LastApplied.Before(since)
+	tried := !s.asked.Before(since) && (s.status.Pulling || now.Sub(s.asked) < hurryAgain)
+	s.mu.Unlock()
+	if !answered && !tried {
+		s.kick()
+	}
+}
+
+// kick has the loop pull the present as soon as it can.
+func (s *source) kick() {
+	select {
+	case s.kicked <- struct{}{}:
+	default: // one is waiting already
+	}
 }
 
 func (s *source) paged() {
@@ -204,6 +231,11 @@ func (s *source) loop(ctx context.Context) {
 	key := s.fingerprint()
 	for ctx.Err() == nil {
 		now := s.opts.Now()
+		select {
+		case <-s.kicked: // while it pulled something else
+			a.hurry(now)
+		default:
+		}
 		st := s.current()
 		steps := Plan(now, st, s.settings(), s.missing(st, now))
 		s.wanted(steps)
@@ -242,8 +274,11 @@ func (s *source) wait(ctx context.Context, a *agenda, d time.Duration, key strin
 	if err != nil {
 		return
 	}
-	if kicked || a.refused && s.fingerprint() != key {
+	switch {
+	case a.refused && s.fingerprint() != key:
 		a.wake(s.opts.Now())
+	case kicked:
+		a.hurry(s.opts.Now())
 	}
 }
 

@@ -105,7 +105,7 @@ func (s *source) snapshot(now time.Time) spend.SourceStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.status
-	st.DataThrough = s.state.DataThrough
+	st.DataThrough, st.LastApplied = s.state.DataThrough, s.state.LastApplied
 	st.Held = len(s.state.Holds) > 0
 	st.CoveredFrom = s.state.CoveredFrom
 	st.HistoryGoal = historyGoal(spend.DayOf(now), s.state, s.settingsLocked())

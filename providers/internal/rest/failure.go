@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/aispend/aispend/internal/retryafter"
 	"github.com/aispend/aispend/spend"
 )
 
@@ -87,13 +88,13 @@ func (c *Client) judge(resp *http.Response, body []byte) (pe *spend.PullError, r
 		pe.Outcome = spend.NotFound
 	case s == http.StatusTooManyRequests:
 		pe.Outcome = spend.RateLimited
-		pe.RetryAfter = RetryAfter(resp.Header, c.now())
+		pe.RetryAfter = retryafter.Of(resp.Header, c.now())
 		// A quota does not refill within a walk: a person has to act.
 		retry = !info.quota()
 	case s >= 300 && s < 400:
 		text += ": a redirect was refused, since it would carry the key elsewhere; base_url is likely wrong"
 	case s >= 500:
-		pe.RetryAfter = RetryAfter(resp.Header, c.now())
+		pe.RetryAfter = retryafter.Of(resp.Header, c.now())
 		retry = s != http.StatusNotImplemented
 	}
 	if pe.RetryAfter > 0 {

@@ -1,11 +1,11 @@
-package rest_test
+package retryafter_test
 
 import (
 	"net/http"
 	"testing"
 	"time"
 
-	"github.com/aispend/aispend/providers/internal/rest"
+	"github.com/aispend/aispend/internal/retryafter"
 )
 
 func now() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
@@ -33,15 +33,15 @@ func TestRetryAfter(t *testing.T) {
 		"Mon Nov 23 12:00:09 2026":       9 * time.Second, // asctime, likewise
 		"2026-11-23T12:00:42Z":           0,
 	} {
-		if got := rest.RetryAfter(http.Header{"Retry-After": {in}}, now()); got != want {
+		if got := retryafter.Of(http.Header{"Retry-After": {in}}, now()); got != want {
 			t.Errorf("Retry-After %q: %s, want %s", in, got, want)
 		}
 	}
 	h := http.Header{"Retry-After": {"60"}, "Retry-After-Ms": {"2500"}}
-	if got := rest.RetryAfter(h, now()); got != 2500*time.Millisecond {
+	if got := retryafter.Of(h, now()); got != 2500*time.Millisecond {
 		t.Errorf("milliseconds beside seconds: %s, want 2.5s", got)
 	}
-	if got := rest.RetryAfter(http.Header{"Retry-After-Ms": {"10"}}, now()); got != time.Second {
+	if got := retryafter.Of(http.Header{"Retry-After-Ms": {"10"}}, now()); got != time.Second {
 		t.Errorf("10 ms: %s, want 1s", got)
 	}
 }
@@ -51,7 +51,7 @@ func FuzzRetryAfter(f *testing.F) {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, seconds, ms string) {
-		d := rest.RetryAfter(http.Header{"Retry-After": {seconds}, "Retry-After-Ms": {ms}}, now())
+		d := retryafter.Of(http.Header{"Retry-After": {seconds}, "Retry-After-Ms": {ms}}, now())
 		if d != 0 && (d < time.Second || d > time.Hour) {
 			t.Errorf("%q, %q: %s is out of bounds", seconds, ms, d)
 		}

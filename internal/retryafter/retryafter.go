@@ -1,4 +1,6 @@
-package rest
+// Package retryafter reads how long an HTTP answer asks its caller to wait: of a
+// provider that is pulled, and of the hard-cap hook that is called.
+package retryafter
 
 import (
 	"net/http"
@@ -7,19 +9,19 @@ import (
 	"time"
 )
 
-// A wait that a provider asks for is held between these two: less would hammer
-// it, more would let one absurd header (86400 was seen in the wild) switch off
-// the numbers for a day.
+// A wait that is asked for is held between these two: less would hammer the server,
+// more would let one absurd header (86400 was seen in the wild) switch off the
+// numbers, or the kill switch, for a day.
 const (
-	minRetryAfter = time.Second
-	maxRetryAfter = time.Hour
+	shortest = time.Second
+	longest  = time.Hour
 )
 
-// RetryAfter reads the wait that an answer asks for, from Retry-After-Ms
+// Of reads the wait that an answer asks for, from Retry-After-Ms
 // (milliseconds), or from Retry-After in seconds or as an HTTP date, which is
 // read against now. It returns 0 if there is none or none that makes sense, else a wait
 // clamped to [1s, 1h].
-func RetryAfter(h http.Header, now time.Time) time.Duration {
+func Of(h http.Header, now time.Time) time.Duration {
 	if d, ok := count(h.Get("Retry-After-Ms"), time.Millisecond); ok {
 		return clamp(d)
 	}
@@ -41,8 +43,8 @@ func count(s string, unit time.Duration) (time.Duration, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || n > int64(maxRetryAfter/unit) {
-		return maxRetryAfter, true
+	if err != nil || n > int64(longest/unit) {
+		return longest, true
 	}
 	if strings.Trim(fraction, "0") != "" {
 		n++
@@ -51,5 +53,5 @@ func count(s string, unit time.Duration) (time.Duration, bool) {
 }
 
 func clamp(d time.Duration) time.Duration {
-	return min(max(d, minRetryAfter), maxRetryAfter)
+	return min(max(d, shortest), longest)
 }
