@@ -21,6 +21,8 @@ type api interface {
 	key(r *http.Request) string
 	// authorise returns nil for a request that may read.
 	authorise(r *http.Request) *failure
+	// endpoint returns what else a path is, or nil: keys and spend limits.
+	endpoint(path string) *endpoint
 	// page answers a request that may read.
 	page(path string, q url.Values, r *http.Request) (*page, *failure)
 	// tokenPrefix returns what page tokens of a path begin with.
@@ -54,6 +56,7 @@ type Request struct {
 	Headers  []string // canonical names, sorted
 	Agent    string   // User-Agent
 	Key      string   // as sent, without "Bearer "
+	Body     string   // of a request about keys or limits, up to 64 KiB
 	Page     int      // 1 for a first page, else what the page token says; 0 if it says nothing
 	Status   int      // 0 while the answer is not decided, or when there was none
 	Faults   []string // names of the effects that hit it
@@ -88,6 +91,9 @@ type exchange struct {
 	id      string
 	index   uint64
 	effects []Effect
+
+	endpoint *endpoint // nil for a page of buckets
+	body     []byte    // read for an endpoint only
 }
 
 type server struct {
@@ -111,17 +117,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	p, fail := s.answer(x)
+	body, fail := s.body(x)
 	if fail != nil {
 		x.fail(fail)
 		return
 	}
-	for _, e := range x.effects {
-		if e.page != nil {
-			e.page(p)
-		}
-	}
-	body := p.render()
 	for _, e := range x.effects {
 		if e.body != nil {
 			body = e.body(body)
@@ -136,9 +136,31 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.send(http.StatusOK, "application/json", body)
 }
 
+// body makes the bytes of a 200 answer.
+func (s *server) body(x *exchange) ([]byte, *failure) {
+	if x.endpoint != nil {
+		return s.perform(x)
+	}
+	p, fail := s.answer(x)
+	if fail != nil {
+		return nil, fail
+	}
+	for _, e := range x.effects {
+		if e.page != nil {
+			e.page(p)
+		}
+	}
+	return p.render(), nil
+}
+
 // begin logs the request and picks its faults.
 func (s *server) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{server: s, w: w, r: r, source: s.api.source(r.URL.Path)}
+	if x.source == "" {
+		if x.endpoint = s.api.endpoint(r.URL.Path); x.endpoint != nil {
+			x.source, x.body = x.endpoint.source, readBody(r)
+		}
+	}
 	x.query, _ = url.ParseQuery(r.URL.RawQuery)
 	x.number = 1
 	if token := x.query.Get("page"); token != "" {
@@ -164,7 +186,7 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	s.world.requests = append(s.world.requests, Request{
 		Time: now, Provider: s.api.provider(), Source: x.source, Method: r.Method, Path: r.URL.Path,
 		RawQuery: r.URL.RawQuery, Query: x.query, Headers: names, Agent: r.UserAgent(),
-		Key: s.api.key(r), Page: x.number, Faults: hit,
+		Key: s.api.key(r), Body: string(x.body), Page: x.number, Faults: hit,
 	})
 	return x
 }

@@ -82,6 +82,8 @@ type World struct {
 	requests []Request
 	served   uint64
 	revise   []*revision
+	apiKeys  []APIKey
+	limits   map[string]int64 // cents, by OpenAI project
 }
 
 // New returns a world; it starts nothing.
@@ -109,12 +111,12 @@ func New(opt Options) *World {
 	if opt.Step <= 0 {
 		opt.Step = time.Hour
 	}
+	openAI, anthropic := newVendor(OpenAI, openAIModels(), opt), newVendor(Anthropic, anthropicModels(), opt)
 	return &World{
-		opt: opt,
-		vendors: map[string]*vendor{
-			OpenAI:    newVendor(OpenAI, openAIModels(), opt),
-			Anthropic: newVendor(Anthropic, anthropicModels(), opt),
-		},
+		opt:     opt,
+		vendors: map[string]*vendor{OpenAI: openAI, Anthropic: anthropic},
+		apiKeys: firstKeys(openAI, anthropic),
+		limits:  map[string]int64{},
 		keys: map[string]string{
 			OpenAI:    orDefault(opt.OpenAIKey, DefaultOpenAIKey),
 			Anthropic: orDefault(opt.AnthropicKey, DefaultAnthropicKey),
