@@ -36,6 +36,7 @@ var (
 type Store interface {
 	Ledger
 	Archive
+	Outbox
 	Upkeep
 	Close() error
 }

@@ -133,6 +133,11 @@ type change struct {
 	// end is the pull's record with its verdict: it replaces the open one in the
 	// very transaction that shows the heads, never before.
 	end *pullRecord
+	// outbox is the mark of the events with those that the batches put; nil if they
+	// put none. The batches then go into this very transaction.
+	outbox *outboxMark
+	// urgent goes on below the reserve, down to the floor.
+	urgent bool
 }
 
 // commit makes c and everything in the batches visible and durable in one step,
@@ -153,18 +158,24 @@ func (s *Store) commit(c change, batches ...*batch) error {
 	for _, num := range c.forget {
 		cat.Sources = without(cat.Sources, num)
 	}
+	if cat.Outbox = s.outbox.mark(); c.outbox != nil {
+		cat.Outbox = c.outbox
+	}
 	v, err := json.Marshal(cat)
 	if err != nil {
 		return fmt.Errorf("encoding the catalogue: %w", err)
 	}
 	tail.put(keyCatalogue(byte(cat.Seq&1)), kindCatalogue, v)
-	if err := s.makeRoom(tail, batches); err != nil {
-		return err
+	if c.outbox == nil {
+		if err := s.makeRoom(tail, batches); err != nil {
+			return err
+		}
 	}
 	if err := s.writeLast(c, cat.Seq, tail, batches); err != nil {
 		return err
 	}
 	s.publish(cat, c)
+	s.outbox.unmarked = false
 	if err := writeSidecar(s.opt.Dir, sidecar{schemaVersion, s.id, cat.Seq}); err != nil {
 		// The commit stands. An older sequence only makes the check at open weaker.
 		s.opt.Logger.Warn("store identity file was not updated", "err", err)
@@ -212,7 +223,11 @@ func (s *Store) writeLast(c change, seq uint64, tail *batch, batches []*batch) (
 		b.entries, b.size = b.entries[:mark], size
 	}
 	s.summarize(tail, seq, updated)
-	if err := s.write(append(all, tail.entries...)); err != nil {
+	need := s.opt.reserveBytes()
+	if c.urgent {
+		need = s.opt.floorBytes()
+	}
+	if err := s.writeAbove(need, append(all, tail.entries...)); err != nil {
 		return err
 	}
 	for _, b := range batches {
@@ -270,10 +285,18 @@ func (s *Store) publish(cat *catalogue, c change) {
 // write is one synced Badger transaction. After a failed one nothing is written
 // any more: what the engine holds in memory and what is on disk may differ.
 func (s *Store) write(entries []*badger.Entry) error {
+	return s.writeAbove(s.opt.reserveBytes(), entries)
+}
+
+// writeAbove is write for as long as so many bytes are free.
+func (s *Store) writeAbove(need uint64, entries []*badger.Entry) error {
 	if s.broken != nil {
 		return fmt.Errorf("store stopped writing after an error, restart aispend: %w", s.broken)
 	}
-	if err := s.CheckSpace(); err != nil {
+	if err := s.InPlace(); err != nil {
+		return err
+	}
+	if err := s.opt.checkSpace(need); err != nil {
 		return err
 	}
 	txn := s.db.NewTransaction(true)

@@ -33,6 +33,7 @@ const (
 	kindBody      byte = 'b'
 	kindPull      byte = 'l'
 	kindPage      byte = 'p'
+	kindEvent     byte = 'e'
 )
 
 // maxContent bounds what one envelope may claim to hold: a head of a hundred

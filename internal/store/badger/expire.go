@@ -28,17 +28,19 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (err error) {
 	if err := s.InPlace(); err != nil {
 		return fmt.Errorf("expiring old days: %w", err)
 	}
-	err = s.commitForgotten(now, s.forgetRaw(s.rawCutoff(now)))
+	raw := s.forgetRaw(s.rawCutoff(now))
+	s.outbox.forget(s.historyCutoff(now))
+	err = s.commitForgotten(now, change{}, raw || s.outbox.unmarked)
 	if errors.Is(err, store.ErrLowSpace) {
 		if err := s.drop(now, spaceRaw); err != nil {
 			return err
 		}
-		err = s.commitForgotten(now, true)
+		err = s.commitForgotten(now, change{urgent: true}, true)
 	}
 	if err != nil {
 		return fmt.Errorf("expiring old days: %w", err)
 	}
-	return s.drop(now, spaceRaw, spaceDay)
+	return s.drop(now, spaceRaw, spaceDay, spaceEvent)
 }
 
 // drop gives back what the days before their cutoff have in the spaces.
@@ -69,7 +71,10 @@ func (s *Store) oldPrefixes(now time.Time, spaces []byte) [][]byte {
 	txn := s.db.NewTransaction(false)
 	defer txn.Discard()
 	var prefixes [][]byte
-	cutoffs := map[byte]spend.Day{spaceRaw: s.rawCutoff(now), spaceDay: s.historyCutoff(now)}
+	cutoffs := map[byte]spend.Day{
+		spaceRaw: s.rawCutoff(now), spaceDay: s.historyCutoff(now),
+		spaceEvent: s.outbox.from, // never more than the mark has forgotten
+	}
 	for _, space := range spaces {
 		for _, day := range s.daysBefore(txn, space, cutoffs[space]) {
 			prefixes = append(prefixes, prefixDay(space, day))
@@ -79,19 +84,19 @@ func (s *Store) oldPrefixes(now time.Time, spaces []byte) [][]byte {
 }
 
 // commitForgotten commits heads without the days past their retention, and the
-// summary if raw says that it has days too many.
-func (s *Store) commitForgotten(now time.Time, raw bool) error {
-	if err := s.forgetDays(s.historyCutoff(now)); err != nil {
+// summary and the mark of the outbox if more says that these have too many.
+func (s *Store) commitForgotten(now time.Time, c change, more bool) error {
+	if err := s.forgetDays(s.historyCutoff(now), c); err != nil {
 		return err
 	}
-	if !raw {
+	if !more {
 		return nil
 	}
-	return s.commit(change{})
+	return s.commit(c)
 }
 
 // forgetDays commits heads without the days before cutoff.
-func (s *Store) forgetDays(cutoff spend.Day) error {
+func (s *Store) forgetDays(cutoff spend.Day, c change) error {
 	for _, link := range s.cat.Sources {
 		s.mu.RLock()
 		h := s.heads[link.Num]
@@ -106,7 +111,8 @@ func (s *Store) forgetDays(cutoff spend.Day) error {
 		if n.state.CoveredFrom != 0 {
 			n.state.CoveredFrom = max(n.state.CoveredFrom, cutoff)
 		}
-		if err := s.commit(change{heads: []*head{&n}}); err != nil {
+		c.heads = []*head{&n}
+		if err := s.commit(c); err != nil {
 			return err
 		}
 	}

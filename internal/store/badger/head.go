@@ -25,6 +25,14 @@ func digestOf(b []byte) digest {
 	return digest(sum[:16])
 }
 
+// xor joins digests of a set, in which each is once, in whatever order.
+func (d digest) xor(other digest) digest {
+	for i := range d {
+		d[i] ^= other[i]
+	}
+	return d
+}
+
 // head is everything the ledger knows about one source except the rows
 // themselves. A head is immutable once published: a change makes a new one.
 type head struct {
@@ -192,6 +200,7 @@ type catalogue struct {
 	Seq     uint64       `json:"seq"`
 	Next    uint32       `json:"next"` // number the next new source gets
 	Sources []sourceLink `json:"sources"`
+	Outbox  *outboxMark  `json:"outbox,omitempty"` // immutable
 }
 
 // sourceLink binds a source to its number and to the one head that counts.

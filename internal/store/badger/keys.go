@@ -17,13 +17,15 @@ const schemaVersion = 1
 //
 //	m i                                 identity: schema version, store id
 //	m c <copy>                          catalogue, two copies taken in turn: the
-//	                                    commit sequence, and of every source its id,
-//	                                    its number and the head that counts
+//	                                    commit sequence, of every source its id, its
+//	                                    number and the head that counts, and how many
+//	                                    events there are, with a digest of them all
 //	m d                                 summary of the counters of all fetch days
 //	s <num> <copy>                      head of a source, two copies taken in turn:
 //	                                    its state, and of every day which slot
 //	                                    counts, how long it is and its checksum
 //	d <day> <num> <slot> <chunk>        a piece of one source's statement of one day
+//	o <day> e <id>                      newest version of an event of the hard-cap hook
 //	r <day> c                           counters of a fetch day; also the key that is
 //	                                    always there, so that DropPrefix finds one
 //	r <day> b <sha256> <chunk>          a piece of a body, shared within that day only
@@ -40,15 +42,22 @@ const schemaVersion = 1
 // that is the flip. Slots and copies are also the way back: what the previous
 // head names is untouched until the commit after the next one.
 //
+// An event is overwritten in place: one value, one transaction, the newest wins. Its
+// space and its mark in the catalogue came later than the rest. Both ways that needs no
+// newer schema: a store without them has an empty outbox, and an aispend from before
+// them reads, writes and expires what it knows, leaves the events alone and writes
+// catalogues without a mark, which is then not asked for.
+//
 // Why day first: Badger gives the disk back only when whole tables fall away, and
 // keys that expire together must lie together (measured.md c.4). Nothing here is
 // ever deleted key by key (4.9.6 can bring deleted keys back) and nothing has a
 // Badger TTL: days fall away by DropPrefix.
 const (
-	spaceMeta byte = 'm'
-	spaceHead byte = 's'
-	spaceDay  byte = 'd'
-	spaceRaw  byte = 'r'
+	spaceMeta  byte = 'm'
+	spaceHead  byte = 's'
+	spaceDay   byte = 'd'
+	spaceEvent byte = 'o'
+	spaceRaw   byte = 'r'
 
 	metaIdentity  byte = 'i'
 	metaCatalogue byte = 'c'
@@ -58,6 +67,8 @@ const (
 	rawBody     byte = 'b'
 	rawPull     byte = 'l'
 	rawPage     byte = 'p'
+
+	eventVersion byte = 'e'
 )
 
 const (
@@ -65,6 +76,7 @@ const (
 	lenDayKey    = lenDayPrefix + 4 + 1 + 2
 	lenBodyKey   = lenDayPrefix + 1 + 32 + 2
 	lenPageKey   = lenDayPrefix + 1 + 16 + 4
+	maxEventID   = 64
 )
 
 func keyIdentity() []byte { return []byte{spaceMeta, metaIdentity} }
@@ -101,6 +113,20 @@ func keyPage(day spend.Day, id ulid.ULID, seq uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(prefixRaw(day, rawPage), id[:]...), seq)
 }
 
+func keyEvent(day spend.Day, id string) []byte {
+	return append(append(prefixDay(spaceEvent, day), eventVersion), id...)
+}
+
+// isEventID reports whether b is 1 to 64 of a-z 0-9 _.
+func isEventID(b []byte) bool {
+	for _, c := range b {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return len(b) >= 1 && len(b) <= maxEventID
+}
+
 // prefixDay is the prefix of everything of one day: what retention drops.
 func prefixDay(space byte, day spend.Day) []byte {
 	b := make([]byte, 0, lenPageKey)
@@ -124,6 +150,7 @@ type key struct {
 	day         spend.Day
 	pull        ulid.ULID
 	sum         [32]byte
+	event       string
 }
 
 // parseKey takes a key apart. ok is false for anything that is not drawn above:
@@ -156,6 +183,13 @@ func parseKey(b []byte) (k key, ok bool) {
 		}
 		k.day, k.num = dayAt(b[1:]), binary.BigEndian.Uint32(b[5:])
 		k.copy, k.chunk = b[9], binary.BigEndian.Uint16(b[10:])
+		return k, true
+	case spaceEvent:
+		const at = lenDayPrefix + 1
+		if len(b) <= at || b[lenDayPrefix] != eventVersion || !isEventID(b[at:]) {
+			return key{}, false
+		}
+		k.day, k.kind, k.event = dayAt(b[1:]), b[lenDayPrefix], string(b[at:])
 		return k, true
 	case spaceRaw:
 		return parseRawKey(k, b)

@@ -48,12 +48,12 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := checkFilesystem(o.Dir, o.AllowNetworkFilesystem); err != nil {
 		return nil, err
 	}
-	if err := o.checkSpace(); err != nil {
+	if err := o.checkSpace(o.reserveBytes()); err != nil {
 		return nil, fmt.Errorf("opening the store: %w", err)
 	}
 	s := &Store{
 		opt: o, lock: lock, cat: &catalogue{}, heads: make(map[uint32]*head), lost: make(map[uint32]error),
-		days: make(map[spend.Day]dayCounters), live: make(map[ulid.ULID]struct{}),
+		days: make(map[spend.Day]dayCounters), outbox: outbox{events: make(map[string]eventRef)}, live: make(map[ulid.ULID]struct{}),
 		ulids: &ulid.LockedMonotonicReader{MonotonicReader: ulid.Monotonic(rand.Reader, 0)},
 	}
 	s.SetRetention(o.RawRetentionDays, o.HistoryDays)
@@ -165,6 +165,7 @@ func (s *Store) load(side *sidecar) error {
 	}
 	s.checkSequence(side)
 	s.loadHeads(txn)
+	s.loadOutbox(txn)
 	if err := s.loadDays(txn); err != nil {
 		return err
 	}
@@ -183,6 +184,9 @@ func (s *Store) checkSequence(side *sidecar) {
 		s.corrupt.Store(true)
 		s.opt.Logger.Error("store has lost acknowledged commits; what they brought will be pulled again",
 			"commit", s.cat.Seq, "acknowledged", side.Seq)
+		// Of all that a commit may bring only events are not pulled.
+		s.outbox.lost = fmt.Errorf("%w: %d acknowledged commits are lost, events or newest versions of events may "+
+			"be among them", store.ErrCorrupt, side.Seq-s.cat.Seq)
 		s.cat.Seq = side.Seq // the loss is told once; later commits go on from there
 	}
 }

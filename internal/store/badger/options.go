@@ -32,7 +32,7 @@ type Options struct {
 	// Observe is told how long each operation took and whether it failed; nil
 	// tells nobody. The names are fixed: open, begin, page, apply, hold, fail,
 	// amend, set_state, rename, sources, statements, pulls, pull_pages, raw_pages,
-	// raw_page, expire, verify, stats.
+	// raw_page, put_events, events, expire, verify, stats.
 	Observe func(operation string, took time.Duration, err error)
 	// MemTableSize overrides the 8 MiB memtable, for tests of replacements larger
 	// than a transaction. At least 1 MiB.
@@ -96,6 +96,14 @@ func (o Options) chunkBytes() int { return int(min(maxChunk, o.batchBytes()/2) &
 func (o Options) reserveBytes() uint64 {
 	return uint64(2*(memTables*2*o.MemTableSize+2*valueLogFile) + reserveFloor)
 }
+
+// floorBytes is the free space below which events are not written either: the reserve
+// without what it keeps for compactions of a large archive and for everyone else. It is
+// what the engine may take when an event fills the memtable: 32 MiB of logs of the next
+// two, 16 MiB of tables of the last two, and some 60 MiB to merge level 0 (five tables of
+// 8 MiB) into the next level, whose own files are given back only afterwards. The value
+// log's 32 MiB are holes and stay it.
+func (o Options) floorBytes() uint64 { return o.reserveBytes() - reserveFloor }
 
 // engineOptions are the measured practices: durable commits, values in the LSM
 // tree only, compression left to the application, little memory.

@@ -50,6 +50,7 @@ type Store struct {
 	// wmu makes writes take turns, and keeps them out while DropPrefix has
 	// Badger refuse them (ErrBlockedWrites).
 	wmu    sync.Mutex
+	outbox outbox
 	broken error // first failed commit: nothing is written after it (reliability.md 2.2)
 
 	mu    sync.RWMutex // guards what follows; what it points to is immutable
@@ -176,15 +177,15 @@ func (s *Store) CheckSpace() error {
 	if err := s.InPlace(); err != nil {
 		return err
 	}
-	return s.opt.checkSpace()
+	return s.opt.checkSpace(s.opt.reserveBytes())
 }
 
-func (o Options) checkSpace() error {
+func (o Options) checkSpace(need uint64) error {
 	free, err := o.FreeBytes(o.Dir)
 	if err != nil {
 		return err
 	}
-	if need := o.reserveBytes(); free < need {
+	if free < need {
 		return fmt.Errorf("%w: %s has %d MiB free, %d MiB must stay free; free space on that filesystem "+
 			"or shorten storage.raw_retention", store.ErrLowSpace, o.Dir, free>>20, (need+1<<20-1)>>20)
 	}

@@ -28,16 +28,12 @@ func (s *Store) Verify(ctx context.Context) (err error) {
 	defer done(&err)
 	v := s.newVerifier()
 	defer v.txn.Discard()
-	for _, step := range []func(context.Context) error{v.tables, v.ledger, v.archive} {
+	for _, step := range []func(context.Context) error{v.tables, v.ledger, v.archive, v.outbox} {
 		if err := v.guarded(ctx, step); err != nil {
 			return fmt.Errorf("verifying the store: %w", err)
 		}
 	}
-	if v.count == 0 {
-		return nil
-	}
-	s.corrupt.Store(true)
-	return fmt.Errorf("%w: %d findings: %w", store.ErrCorrupt, v.count, errors.Join(v.found...))
+	return s.damaged(v.err())
 }
 
 type verifier struct {
@@ -46,8 +42,30 @@ type verifier struct {
 	links []sourceLink
 	heads map[uint32]*head
 	days  map[spend.Day]dayCounters
+
+	events []placed
+	ids    map[string]struct{} // of the events
+	findings
+}
+
+// findings collects what is wrong.
+type findings struct {
 	found []error
 	count int
+}
+
+func (f *findings) finding(err error) {
+	if f.count++; f.count <= maxFindings {
+		f.found = append(f.found, err)
+	}
+}
+
+// err is nil without findings and wraps store.ErrCorrupt with them.
+func (f *findings) err() error {
+	if f.count == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d findings: %w", store.ErrCorrupt, f.count, errors.Join(f.found...))
 }
 
 // newVerifier looks at what counts and at the database at the same instant.
@@ -58,18 +76,15 @@ func (s *Store) newVerifier() *verifier {
 	defer s.mu.RUnlock()
 	v := &verifier{
 		s: s, txn: s.db.NewTransaction(false), links: s.cat.clone().Sources, heads: maps.Clone(s.heads),
-		days: maps.Clone(s.days),
+		days: maps.Clone(s.days), events: s.outbox.sorted(), ids: make(map[string]struct{}, len(s.outbox.events)),
+	}
+	if s.outbox.lost != nil {
+		v.finding(s.outbox.lost)
 	}
 	for _, err := range s.lost {
 		v.finding(err)
 	}
 	return v
-}
-
-func (v *verifier) finding(err error) {
-	if v.count++; v.count <= maxFindings {
-		v.found = append(v.found, err)
-	}
 }
 
 // guarded runs a step; a panic in Badger, or a fault in a mapped file that has
@@ -170,6 +185,29 @@ func (v *verifier) pages(ctx context.Context, day spend.Day, counters dayCounter
 	}
 	if n != want {
 		v.finding(fmt.Errorf("%w: %d pages of %s, %d were written", store.ErrCorrupt, n, day, want))
+	}
+	return nil
+}
+
+// outbox reads every event that is known, and finds those that are not.
+func (v *verifier) outbox(ctx context.Context) error {
+	for _, e := range v.events {
+		if err := ctxErr(ctx, "reading the outbox"); err != nil {
+			return err
+		}
+		v.ids[e.id] = struct{}{}
+		if _, err := v.s.readEvent(v.txn, e); err != nil && !v.s.forgotten(e) {
+			v.finding(fmt.Errorf("event %s of %s: %w", e.id, e.day, err))
+		}
+	}
+	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: []byte{spaceEvent}})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		k, ok := parseKey(it.Item().Key())
+		_, known := v.ids[k.event] // on another day it is one that was lost for a while, and counts no more
+		if !ok || !known && !v.s.forgotten(placed{k.event, eventRef{day: k.day}}) {
+			v.finding(fmt.Errorf("%w: event %x is not among those that are known", store.ErrCorrupt, it.Item().Key()))
+		}
 	}
 	return nil
 }

@@ -33,7 +33,9 @@ type Open func(t testing.TB, c Config) store.Store
 
 // Run runs the whole suite.
 func Run(t *testing.T, open Open) {
-	for _, group := range []map[string]func(*testing.T, *harness){ledgerTests(), archiveTests(), upkeepTests()} {
+	for _, group := range []map[string]func(*testing.T, *harness){
+		ledgerTests(), archiveTests(), outboxTests(), upkeepTests(),
+	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel() // most of the time goes into waiting for the disk

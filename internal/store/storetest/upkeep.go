@@ -136,6 +136,8 @@ func each(s store.Store, ctx context.Context, pw store.PullWriter) map[string]er
 	errs["PullPages"] = s.PullPages(ctx, store.Pull{ID: pw.ID(), Started: noon}, func(spend.Page) error { return nil })
 	_, errs["RawPages"] = s.RawPages(ctx, store.RawQuery{Limit: 1000})
 	_, errs["RawPage"] = s.RawPage(ctx, "openai", "x")
+	errs["PutEvents"] = s.PutEvents(ctx, []store.OutboxEvent{event("hc_1", 1, "x")})
+	errs["Events"] = s.Events(ctx, func(store.OutboxEvent) error { return nil })
 	errs["Expire"] = s.Expire(ctx, noon)
 	errs["Verify"] = s.Verify(ctx)
 	errs["Page"] = pw.Page(ctx, testPage(7, noon, nil))
