@@ -69,6 +69,10 @@ const (
 	sourceInterval
 	sourceMaxStaleness
 	clockSkew
+	hookDeliveries
+	hookPending
+	hookOldestPending
+	hardCapDelivered
 	storeFree
 	storeReserve
 	storeCorrupt
@@ -263,6 +267,22 @@ var catalog = [metricCount]Descriptor{
 	clockSkew: {
 		"aispend_provider_clock_skew_seconds", gaugeType, labels("provider"),
 		"How far the provider's clock is ahead of ours, by its newest answer.",
+	},
+	hookDeliveries: {
+		"aispend_hook_deliveries_total", counterType, labels("outcome"),
+		"What attempts to call the hard-cap hook, and alerts that asked for one, came to.",
+	},
+	hookPending: {
+		"aispend_hook_pending", gaugeType, nil,
+		"Deliveries that wait to be taken by the hard-cap hook.",
+	},
+	hookOldestPending: {
+		"aispend_hook_oldest_pending_timestamp_seconds", gaugeType, nil,
+		"Since when the oldest pending delivery waits; 0 without one.",
+	},
+	hardCapDelivered: {
+		"aispend_hard_cap_delivered", gaugeType, byCap(),
+		"1 if the breach of this period and this hard limit reached the hook; absent while nothing is sent.",
 	},
 	storeFree: {
 		"aispend_store_free_bytes", gaugeType, nil,

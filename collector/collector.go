@@ -48,6 +48,7 @@ type Options struct {
 	Statuses  func() []spend.SourceStatus    // ingest.Runner.Statuses
 	Caps      func() ([]caps.Status, error)  // internal/caps over the same snapshots
 	Store     func() store.Stats             // store.Store.Stats
+	Hook      func() (Hook, error)           // internal/hardcap over the same caps
 	Reload    func() Reload                  // the configuration's owner
 	Pulls     *PullMetrics                   // the same that ingest reports to
 	Extra     map[string]prometheus.Gatherer // by name, for errors: internal/telemetry
@@ -93,6 +94,9 @@ func New(o Options) *Collector {
 	c.add("settings", func() []*dto.MetricFamily { return gatherSettings(o.Settings()) })
 	if o.Store != nil {
 		c.add("store", func() []*dto.MetricFamily { return gatherStore(o.Store()) })
+	}
+	if o.Hook != nil {
+		c.parts = append(c.parts, part{"hook", func() ([]*dto.MetricFamily, error) { return gatherHook(o.Hook()) }})
 	}
 	if o.Reload != nil {
 		c.add("reload", func() []*dto.MetricFamily { return gatherReload(o.Reload()) })

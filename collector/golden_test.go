@@ -93,6 +93,16 @@ func fullOptions(t tb) collector.Options {
 		}
 	}
 	o.Caps = func() ([]caps.Status, error) { return []caps.Status{someCap()}, nil }
+	o.Hook = func() (collector.Hook, error) {
+		return collector.Hook{
+			Deliveries: map[string]uint64{"ok": 3, "retried": 41, "rejected": 1, "cancelled": 2, "dead": 0},
+			Pending:    1, OldestPending: f.now.Add(-7 * time.Minute),
+			Delivered: []collector.HookDelivered{
+				{Scope: "openai", Period: "month", Delivered: true},
+				{Scope: "global", Period: "day"},
+			},
+		}, nil
+	}
 	o.Reload = func() collector.Reload {
 		return collector.Reload{Successful: true, LastSuccess: f.now.Add(-time.Hour)}
 	}

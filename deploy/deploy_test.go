@@ -16,7 +16,7 @@ import (
 )
 
 // demoSettings are the receivers of the demo stack: the mail catcher and the Slack
-// sink in its network namespace, and nothing else. The demo's own hook is dry.
+// sink in its network namespace, and nothing else. The demo's own hook is a sink inside it.
 func demoSettings() amconfig.Settings {
 	return amconfig.Settings{
 		SlackURL:     "http://127.0.0.1:8060/services/demo",

@@ -57,9 +57,15 @@ func (c *command) demo(ctx context.Context) error {
 	}
 	defer func() { _ = servers.Close() }()
 	token := "demo-" + strings.ToLower(rand.Text())
+	sink, err := startHookSink(ctx, c.stdout)
+	if err != nil {
+		return err
+	}
+	defer sink.close()
 	cfg, err := config.Demo(config.DemoOptions{
 		OpenAIURL: servers.OpenAI, OpenAIKey: world.Key(simulator.OpenAI),
 		AnthropicURL: servers.Anthropic, AnthropicKey: world.Key(simulator.Anthropic),
+		HookURL: sink.url, HookSecret: sink.secret,
 		AdminToken: token, Types: registry.Types(), Caps: demoCaps(world), DashboardURL: c.dashboardURL,
 	})
 	if err != nil {
@@ -134,11 +140,12 @@ func (g *guide) welcome() {
   spend     curl -s '%[1]s/spend?groupBy=provider,month&from=%[3]s'
   raw       curl -s -H 'Authorization: Bearer %[2]s' '%[1]s/raw/openai?limit=3'
   replay    curl -s -X POST -H 'Authorization: Bearer %[2]s' '%[1]s/recompute?dry_run=true'
+  hard cap  curl -s -X POST -H 'Authorization: Bearer %[2]s' '%[1]s/webhook/hard-cap' --data '%[4]s'
 
   admin token of this run: %[2]s
 
 loading the history, newest month first:
-`, g.base, g.token, time.Now().UTC().AddDate(0, -2, 0).Format("2006-01")+"-01")
+`, g.base, g.token, time.Now().UTC().AddDate(0, -2, 0).Format("2006-01")+"-01", demoAlert())
 }
 
 // demoStatus is what the guide reads of /status.

@@ -83,6 +83,8 @@ type Deps struct {
 	// TestAlert sends a test alert of a level (soft, hard) to every configured
 	// Alertmanager; nil is none configured.
 	TestAlert func(ctx context.Context, level string) TestAlert
+	// Hook is the kill switch; nil is one that knows nothing.
+	Hook Hook
 	// Alertmanagers returns how each configured Alertmanager stands. It may wait a
 	// second and no longer; nil is none configured.
 	Alertmanagers func(context.Context) []Alertmanager
@@ -148,6 +150,9 @@ func New(d Deps) (*Server, error) {
 	}
 	if s.deps.TestAlert == nil {
 		s.deps.TestAlert = func(context.Context, string) TestAlert { return TestAlert{} }
+	}
+	if s.deps.Hook == nil {
+		s.deps.Hook = noHook{}
 	}
 	if s.deps.Alertmanagers == nil {
 		s.deps.Alertmanagers = func(context.Context) []Alertmanager { return nil }

@@ -10,17 +10,19 @@ import (
 // Tokens is what is accepted at one moment. Several tokens of one kind make
 // rotation possible; empty ones are ignored.
 type Tokens struct {
-	Admin, Read []string
-	// AdminSet and ReadSet say that the configuration names such tokens. A kind
+	Admin, Read, Inbound []string
+	// AdminSet, ReadSet and InboundSet say that the configuration names such tokens. A kind
 	// that is set but has none to offer (its file cannot be read) refuses everyone
 	// instead of letting everyone in.
-	AdminSet, ReadSet bool
+	AdminSet, ReadSet, InboundSet bool
 	// MetricsOpen exempts /metrics from the read token.
 	MetricsOpen bool
 }
 
 func (t Tokens) adminSet() bool { return t.AdminSet || usable(t.Admin) }
 func (t Tokens) readSet() bool  { return t.ReadSet || usable(t.Read) }
+
+func (t Tokens) inboundSet() bool { return t.InboundSet || usable(t.Inbound) }
 
 func usable(tokens []string) bool {
 	for _, t := range tokens {
@@ -43,8 +45,11 @@ func (s *Server) authorize(who Who, r *http.Request) error {
 		return nil
 	}
 	t := s.deps.Tokens()
-	if who == Admin {
+	switch who {
+	case Admin:
 		return t.allowAdmin(r)
+	case Inbound:
+		return t.allowInbound(r)
 	}
 	if !t.readSet() || who == Metrics && t.MetricsOpen {
 		return nil
@@ -69,6 +74,28 @@ func (t Tokens) allowAdmin(r *http.Request) error {
 		return problemf(http.StatusForbidden, "the read token does not open this route; it needs the admin token")
 	default:
 		return unauthorized(challengeWrong, "the token is not an accepted admin token; it may have been rotated")
+	}
+}
+
+func (t Tokens) allowInbound(r *http.Request) error {
+	got, given := bearer(r)
+	switch {
+	case !t.inboundSet() && !t.adminSet():
+		return problemf(http.StatusForbidden, "this route needs the inbound token and none is configured; "+
+			"set hard_cap.inbound_token_file (or web.admin_token_file) and reload")
+	case !t.inboundSet():
+		return t.allowAdmin(r)
+	case given && accepts(t.Inbound, got):
+		return nil
+	case !usable(t.Inbound):
+		return unreadable("inbound")
+	case !given:
+		return unauthorized(challengeMissing, "this route needs the inbound token; "+hintHeader)
+	case accepts(t.Admin, got), accepts(t.Read, got):
+		return problemf(http.StatusForbidden, "only the inbound token opens this route: give Alertmanager "+
+			"the content of hard_cap.inbound_token_file")
+	default:
+		return unauthorized(challengeWrong, "the token is not an accepted inbound token; it may have been rotated")
 	}
 }
 

@@ -87,6 +87,10 @@ var guards = map[string]grid{
 	"POST /recompute":              forAdmins,
 	"POST /admin/recompute":        forAdmins,
 	"POST /test/alert":             forAdmins,
+	"GET /hard-cap/deliveries":     forAdmins,
+
+	"POST /hard-cap/deliveries/:id/retry": forAdmins,
+	"POST /webhook/hard-cap":              forAdmins, // without an inbound token; with one see TestInboundToken
 }
 
 func callers() []string { return []string{"", wrongToken, readToken, adminToken} }
@@ -134,6 +138,9 @@ func checkGuard(t *testing.T, rt api.Route, want grid) {
 			}
 			for _, method := range methods {
 				w := k.do(method, target(rt.Pattern), token)
+				if w.Code == http.StatusAccepted {
+					w.Code = http.StatusOK // let in all the same
+				}
 				if w.Code != want[i][j] {
 					t.Errorf("%s, %s, token %q: %d, want %d: %s", set.name, method, token, w.Code, want[i][j], w.Body)
 				}

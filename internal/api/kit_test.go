@@ -56,6 +56,7 @@ type kit struct {
 	ready    bool
 	seen     observations
 	log      lockedBuffer
+	hook     hook
 	deps     api.Deps
 	srv      *api.Server
 }
@@ -90,6 +91,7 @@ func newKit(t *testing.T, change ...func(*api.Deps)) *kit {
 				Answers: []api.AlertAnswer{{URL: "http://am:9093", Accepted: true, Version: "0.31.1"}},
 			}
 		},
+		Hook:    &k.hook,
 		Version: "1.2.3", Started: noon().Add(-time.Hour), Now: noon, Observer: &k.seen,
 		Logger: slog.New(slog.NewTextHandler(&k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}

@@ -18,6 +18,7 @@ const (
 	classReload
 	classRecompute
 	classTestAlert
+	classHook
 )
 
 // Limits says how many requests of each expensive kind run at once. A request
@@ -64,6 +65,7 @@ func (l Limits) slots() map[class]*slots {
 	}
 	return map[class]*slots{
 		classPage: queued(l.Page), classSpend: queued(l.Spend), classRaw: queued(l.Raw),
+		classHook:      queued(defaultSlots),
 		classReload:    single("another reload is running; wait until it has ended"),
 		classRecompute: single("another recompute is running; wait until it has ended"),
 		classTestAlert: single("another test alert is being sent; wait until it has been"),

@@ -10,12 +10,14 @@ import (
 type Who string
 
 // The guards of a route. Metrics routes are open unless a read token is set and
-// metrics_open is not. An admin token opens read routes too.
+// metrics_open is not. An admin token opens read routes too. Inbound is Alertmanager:
+// where an inbound token is set it is the only one, else the admin token is.
 const (
 	Open    Who = "open"
 	Metrics Who = "metrics"
 	Read    Who = "read"
 	Admin   Who = "admin"
+	Inbound Who = "inbound"
 )
 
 // Route is one row of the route table as others may see it.
@@ -66,6 +68,9 @@ func routeTable() []route {
 		{Route{post, "/recompute", Admin}, classRecompute, (*Server).postRecompute},
 		{Route{post, "/admin/recompute", Admin}, classRecompute, (*Server).postRecompute},
 		{Route{post, "/test/alert", Admin}, classTestAlert, (*Server).postTestAlert},
+		{Route{post, "/webhook/hard-cap", Inbound}, classHook, (*Server).postHook},
+		{Route{get, "/hard-cap/deliveries", Admin}, classNone, (*Server).getDeliveries},
+		{Route{post, "/hard-cap/deliveries/:id/retry", Admin}, classNone, (*Server).postRetry},
 	}
 }
 

@@ -113,6 +113,28 @@ func jsonAnswer[T any](do func(context.Context) (T, error)) answer {
 	}}
 }
 
+// with answers with another status than 200.
+func (a answer) with(status int) answer {
+	do := a.do
+	a.do = func(w http.ResponseWriter, r *http.Request) error { return do(&withStatus{w, status}, r) }
+	return a
+}
+
+// withStatus writes its status with the first byte.
+type withStatus struct {
+	http.ResponseWriter
+	status int
+}
+
+// Write sends the status first.
+func (w *withStatus) Write(b []byte) (int, error) {
+	if w.status != 0 {
+		w.WriteHeader(w.status)
+		w.status = 0
+	}
+	return w.ResponseWriter.Write(b)
+}
+
 func textAnswer(contentType, text string) answer {
 	return answer{contentType, func(w http.ResponseWriter, _ *http.Request) error {
 		return send(w, []byte(text))

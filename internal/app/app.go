@@ -14,6 +14,7 @@ import (
 	"github.com/aispend/aispend/internal/api"
 	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/config"
+	"github.com/aispend/aispend/internal/hardcap"
 	"github.com/aispend/aispend/internal/ingest"
 	"github.com/aispend/aispend/internal/rollup"
 	"github.com/aispend/aispend/internal/store"
@@ -35,6 +36,7 @@ type App struct {
 	caps        caps.Evaluator
 	telemetry   *telemetry.Telemetry
 	instruments ingest.Instruments
+	hook        *hardcap.Hook
 	api         *api.Server
 
 	ready      atomic.Bool
@@ -91,6 +93,10 @@ func Run(ctx context.Context, opts Options, reload <-chan struct{}) (err error) 
 		return err
 	}
 	a.install(gen)
+	if err := a.loadHook(ctx); err != nil {
+		return err
+	}
+	a.startDeliveries(down)
 	down.push("pulls", func(ctx context.Context) error { return a.current.Load().stop(ctx) })
 	if a.api, err = a.newAPI(); err != nil {
 		return err

@@ -42,6 +42,7 @@ func (a *App) newAPI() (*api.Server, error) {
 		TestAlert: a.testAlert,
 
 		Alertmanagers: a.alertmanagers,
+		Hook:          a.hook,
 
 		Providers:   names,
 		Version:     version.Version,
@@ -66,6 +67,7 @@ func (a *App) metrics() http.Handler {
 		Statuses:  a.statuses,
 		Caps:      a.judgeCaps,
 		Store:     a.store.Stats,
+		Hook:      a.hookFigures,
 		Reload:    func() collector.Reload { return *a.lastReload.Load() },
 		Pulls:     a.pulls,
 		Extra:     map[string]prometheus.Gatherer{"telemetry": a.telemetry},
@@ -105,6 +107,7 @@ func (a *App) tokens() api.Tokens {
 	c := a.config()
 	t := api.Tokens{
 		AdminSet: c.Web.AdminToken.Set(), ReadSet: c.Web.ReadToken.Set(), MetricsOpen: c.Web.MetricsOpen,
+		InboundSet: c.HardCap.InboundToken.Set(),
 	}
 	var err error
 	if t.Admin, err = c.AdminTokens(); err != nil {
@@ -112,6 +115,9 @@ func (a *App) tokens() api.Tokens {
 	}
 	if t.Read, err = c.ReadTokens(); err != nil {
 		a.log.Error("read routes are closed", "err", err)
+	}
+	if t.Inbound, err = c.InboundTokens(); err != nil {
+		a.log.Error("the hard-cap webhook is closed", "err", err)
 	}
 	return t
 }

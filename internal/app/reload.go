@@ -117,6 +117,7 @@ func (a *App) reload(ctx context.Context) error {
 	a.store.SetRetention(config.Days(loaded.Config.Storage.RawRetention), config.Days(loaded.Config.Storage.History))
 	a.install(next)
 	next.start()
+	a.hook.Wake() // caps, URL and dry run may be others
 	return nil
 }
 

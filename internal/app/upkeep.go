@@ -71,7 +71,9 @@ func (a *App) expire(ctx context.Context) {
 		return
 	}
 	history := config.Days(a.current.Load().loaded.Config.Storage.History)
-	a.book.Update(func(tx *rollup.Tx) { tx.ForgetBefore(spend.DayOf(now) - spend.Day(history)) })
+	cutoff := spend.DayOf(now) - spend.Day(history)
+	a.book.Update(func(tx *rollup.Tx) { tx.ForgetBefore(cutoff) })
+	a.hook.Forget(cutoff)
 }
 
 // tidy gives garbage back to the system until ctx ends.

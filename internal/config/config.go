@@ -190,7 +190,8 @@ type HardCap struct {
 	URL *secret.Value `yaml:"url"`
 	// Secret signs deliveries as Standard Webhooks do: whsec_ and the base64 form of
 	// 24 to 64 random bytes. Make one with: echo whsec_$(openssl rand -base64 32).
-	// Not set: deliveries are not signed. Twin: secret_file.
+	// Several, one per line, all sign during a rotation. Not set: deliveries are not
+	// signed. Twin: secret_file.
 	Secret *secret.Value `yaml:"secret"`
 	// InboundToken is what Alertmanager must present to /webhook/hard-cap. Set: the
 	// only token accepted there; not set: the admin token is. Several as for

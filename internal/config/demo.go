@@ -18,6 +18,8 @@ type DemoOptions struct {
 	AnthropicURL string
 	AnthropicKey string
 	AdminToken   string        // printed once by the demo
+	HookURL      string        // of the sink that plays the user's own hard-cap hook, on loopback
+	HookSecret   string        // whsec_...
 	Interval     time.Duration // between pulls; 0 means 15s
 	// Caps are close to the simulated spend; the simulated world knows it.
 	Caps []Cap
@@ -34,7 +36,7 @@ web: {admin_token: {{q .AdminToken}}}
 providers:
   - {type: openai, account: demo, base_url: {{q .OpenAIURL}}, api_key: {{q .OpenAIKey}}}
   - {type: anthropic, account: demo, base_url: {{q .AnthropicURL}}, api_key: {{q .AnthropicKey}}}
-hard_cap: {dry_run: true}
+hard_cap: {url: {{q .HookURL}}, secret: {{q .HookSecret}}}
 {{with .DashboardURL}}links: {dashboard_url: {{q .}}}
 {{end}}`
 

@@ -3,7 +3,6 @@ package config
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/aispend/aispend/internal/secret"
+	"github.com/aispend/aispend/internal/signature"
 )
 
 // maxSecretBytes bounds a secret file: the largest real one, a service account's
@@ -163,11 +163,7 @@ func (d *decoder) checkSigningSecret(v *secret.Value) {
 	if !ok {
 		return
 	}
-	random, ok := strings.CutPrefix(text, "whsec_")
-	raw, err := base64.StdEncoding.DecodeString(random)
-	if !ok || err != nil || len(raw) < 24 || len(raw) > 64 {
-		d.errorf(d.givenKey("hard_cap.secret"),
-			"is not a Standard Webhooks secret: whsec_ and the base64 form of 24 to 64 random bytes; "+
-				"make one with echo whsec_$(openssl rand -base64 32)")
+	if _, err := signature.ParseKeys(text); err != nil {
+		d.errorf(d.givenKey("hard_cap.secret"), "is %v; make one with echo whsec_$(openssl rand -base64 32)", err)
 	}
 }
