@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -96,12 +97,12 @@ func (o *options) valid(extra int) error {
 func (o *options) apis() (openai, anthropic *api) {
 	client := newClient(o.callTimeout)
 	openai = &api{
-		name: "openai", base: o.openAIURL, client: client, now: time.Now,
+		name: "openai", base: strings.TrimRight(o.openAIURL, "/"), client: client, now: time.Now,
 		key:  secret{"OpenAI's admin key", o.openAIFile, "OPENAI_ADMIN_KEY"},
 		sign: func(h http.Header, key string) { h.Set("Authorization", "Bearer "+key) },
 	}
 	anthropic = &api{
-		name: "anthropic", base: o.anthropicURL, client: client, now: time.Now,
+		name: "anthropic", base: strings.TrimRight(o.anthropicURL, "/"), client: client, now: time.Now,
 		key: secret{"Anthropic's admin key", o.anthropicFile, "ANTHROPIC_ADMIN_KEY"},
 		sign: func(h http.Header, key string) {
 			h.Set("X-Api-Key", key)
