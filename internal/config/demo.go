@@ -11,14 +11,14 @@ import (
 )
 
 // DemoOptions is what `aispend demo` knows about its own simulators. All fields
-// but Caps, DashboardURL and Interval are required.
+// but Caps, DashboardURL, Interval and the hook's are required.
 type DemoOptions struct {
 	OpenAIURL    string // base_url of the simulated API, on loopback
 	OpenAIKey    string
 	AnthropicURL string
 	AnthropicKey string
 	AdminToken   string        // printed once by the demo
-	HookURL      string        // of the sink that plays the user's own hard-cap hook, on loopback
+	HookURL      string        // of the sink that plays the user's own hard-cap hook; empty: a dry run
 	HookSecret   string        // whsec_...
 	Interval     time.Duration // between pulls; 0 means 15s
 	// Caps are close to the simulated spend; the simulated world knows it.
@@ -36,7 +36,7 @@ web: {admin_token: {{q .AdminToken}}}
 providers:
   - {type: openai, account: demo, base_url: {{q .OpenAIURL}}, api_key: {{q .OpenAIKey}}}
   - {type: anthropic, account: demo, base_url: {{q .AnthropicURL}}, api_key: {{q .AnthropicKey}}}
-hard_cap: {url: {{q .HookURL}}, secret: {{q .HookSecret}}}
+hard_cap: {{"{"}}{{with .HookURL}}url: {{q .}}, secret: {{q $.HookSecret}}{{else}}dry_run: true{{end}}{{"}"}}
 {{with .DashboardURL}}links: {dashboard_url: {{q .}}}
 {{end}}`
 
