@@ -127,6 +127,15 @@ func writeGeneration(s *badger.Store, generation int, acks io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if _, err := fmt.Fprintln(acks, "put", generation); err != nil {
+		return err
+	}
+	if err := s.PutEvents(ctx, crashEvents(generation)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(acks, "stored", generation); err != nil {
+		return err
+	}
 	if _, err := fmt.Fprintln(acks, "begin", generation); err != nil {
 		return err
 	}
@@ -159,22 +168,26 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	}
 	dir := t.TempDir()
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
-	acked := 0
+	var all said
 	for round := range rounds {
-		begun, nowAcked := killOnce(t, dir, r)
-		acked = max(acked, nowAcked)
+		now := killOnce(t, dir, r)
 		// What has been seen once counts as acknowledged from then on.
-		acked = max(acked, checkAfterKill(t, dir, round, acked, max(begun, acked)))
+		all.acked, all.stored = max(all.acked, now.acked), max(all.stored, now.stored)
+		all.begun, all.put = max(now.begun, all.acked), max(now.put, all.stored)
+		all.acked, all.stored = checkAfterKill(t, dir, round, all)
 	}
-	if acked < rounds/4 {
-		t.Errorf("only %d pulls were acknowledged in %d rounds", acked, rounds)
+	if all.acked < rounds/4 || all.stored < rounds/4 {
+		t.Errorf("only %d pulls and %d puts were acknowledged in %d rounds", all.acked, all.stored, rounds)
 	}
-	t.Logf("%d kills, %d acknowledged pulls, none lost", rounds, acked)
+	t.Logf("%d kills, %d acknowledged pulls, %d acknowledged puts of events, none lost", rounds, all.acked, all.stored)
 }
+
+// said is the newest generation that the writer named, per word.
+type said struct{ begun, acked, put, stored int }
 
 // killOnce runs the writer for a few pulls, however long they take, and then for a
 // random moment; one time in five it is killed while it opens the store.
-func killOnce(t *testing.T, dir string, r *rand.Rand) (begun, acked int) {
+func killOnce(t *testing.T, dir string, r *rand.Rand) (now said) {
 	t.Helper()
 	cmd := helper("write", dir)
 	out, err := cmd.StdoutPipe()
@@ -202,9 +215,13 @@ func killOnce(t *testing.T, dir string, r *rand.Rand) (begun, acked int) {
 		case "ready":
 			enough()
 		case "begin":
-			begun = n
+			now.begun = n
+		case "put":
+			now.put = n
+		case "stored":
+			now.stored = n
 		case "ack":
-			acked = n
+			now.acked = n
 			enough()
 		case "error":
 			t.Fatalf("the writer failed: %s", arg)
@@ -214,12 +231,12 @@ func killOnce(t *testing.T, dir string, r *rand.Rand) (begun, acked int) {
 	if cmd.ProcessState.ExitCode() >= 0 {
 		t.Fatalf("the writer ended by itself: %v\n%s", err, stderr.String())
 	}
-	return begun, acked
+	return now
 }
 
-func checkAfterKill(t *testing.T, dir string, round, acked, begun int) (generation int) {
+func checkAfterKill(t *testing.T, dir string, round int, all said) (generation, stored int) {
 	t.Helper()
-	generation = begun
+	generation = all.begun
 	s, err := openCrash(dir, func() time.Time { return crashTime(generation) })
 	if err != nil {
 		t.Fatalf("round %d: %v", round, err)
@@ -239,14 +256,16 @@ func checkAfterKill(t *testing.T, dir string, round, acked, begun int) (generati
 	if len(report.Damaged) > 0 || s.Stats().Corrupt {
 		t.Fatalf("round %d: damage: %v", round, report.Damaged)
 	}
+	stored = checkEvents(t, s, round, all)
 	if len(seen) == 0 {
-		if acked > 0 {
-			t.Fatalf("round %d: nothing is left of %d pulls", round, acked)
+		if all.acked > 0 {
+			t.Fatalf("round %d: nothing is left of %d pulls", round, all.acked)
 		}
-		return 0
+		must(t, s.Verify(ctx))
+		return 0, stored
 	}
-	if len(seen) != 1 || generation < acked || generation > begun {
-		t.Fatalf("round %d: days are of generations %v; %d was acknowledged, %d begun", round, seen, acked, begun)
+	if len(seen) != 1 || generation < all.acked || generation > all.begun {
+		t.Fatalf("round %d: days are of generations %v; it was %+v", round, seen, all)
 	}
 	records, err := s.Sources(ctx)
 	must(t, err)
@@ -255,7 +274,7 @@ func checkAfterKill(t *testing.T, dir string, round, acked, begun int) (generati
 	}
 	checkPull(t, s, generation)
 	must(t, s.Verify(ctx))
-	return generation
+	return generation, stored
 }
 
 // checkPull finds the generation's pull whole.

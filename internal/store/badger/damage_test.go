@@ -205,15 +205,17 @@ func compare(s *badger.Store) (wrong []string, reported bool) {
 	} else if newest != generations {
 		note("replay finds generation %d", newest)
 	}
+	wrongEvents, err := compareEvents(s)
+	wrong, reported = append(wrong, wrongEvents...), reported || err != nil
 	// A page missing from a listing is Verify's business; it runs last, because
 	// it reports everything.
 	reported = reported || s.Stats().Corrupt
-	ledgerWrong := len(wrong) > 0 && !reported
+	wrongBefore := len(wrong) > 0 && !reported
 	if err := s.Verify(ctx); err != nil {
 		reported = true
 	}
-	if ledgerWrong {
-		note("ledger or replay were wrong before Verify")
+	if wrongBefore {
+		note("ledger, replay or events were wrong before Verify")
 		return wrong, false
 	}
 	pages := 0

@@ -208,6 +208,11 @@ func TestLostCommitsAreReported(t *testing.T) {
 		t.Errorf("lost commits are not reported: %v", log.lines)
 	}
 	must(t, s.SetState(context.Background(), crashSource, store.State{}))
+	// Of all that a commit may bring only events are not pulled again.
+	err := s.Events(context.Background(), func(store.OutboxEvent) error { return nil })
+	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "2 acknowledged commits are lost") {
+		t.Errorf("events may be lost: %v", err)
+	}
 }
 
 func TestSecondProcessIsRefused(t *testing.T) {
@@ -231,7 +236,8 @@ func TestReplacedDirectoryIsLeftAlone(t *testing.T) {
 	must(t, os.Rename(dir, dir+".old"))
 	for _, err := range []error{
 		first.InPlace(), first.SetState(context.Background(), crashSource, store.State{}),
-		first.Expire(context.Background(), time.Now()),
+		first.Expire(context.Background(), time.Now()), first.PutEvents(context.Background(), crashEvents(1)),
+		first.PutEvents(context.Background(), nil),
 	} {
 		if !errors.Is(err, store.ErrMoved) || !strings.Contains(err.Error(), "restart aispend") {
 			t.Errorf("the directory is gone: %v", err)
@@ -358,7 +364,8 @@ func TestOperationsAreObserved(t *testing.T) {
 	s := open(t, o)
 	must(t, writeGeneration(s, 1, io.Discard))
 	_, _ = s.RawPage(context.Background(), "openai", "nothing")
-	if seen["open"] != 1 || seen["begin"] != 1 || seen["page"] != 2 || seen["apply"] != 1 || seen["raw_page"] != 1 {
+	if seen["open"] != 1 || seen["begin"] != 1 || seen["page"] != 2 || seen["apply"] != 1 || seen["raw_page"] != 1 ||
+		seen["put_events"] != 1 {
 		t.Errorf("observed %v", seen)
 	}
 }

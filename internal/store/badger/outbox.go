@@ -294,7 +294,11 @@ func (s *Store) forgotten(e placed) bool {
 // readEvent reads the version of an event that counts and no other.
 func (s *Store) readEvent(txn *badger.Txn, e placed) (store.OutboxEvent, error) {
 	key := keyEvent(e.day, e.id)
-	content, err := s.get(txn, key, kindEvent)
+	var content []byte
+	err := guarded(func() (err error) {
+		content, err = s.get(txn, key, kindEvent)
+		return err
+	})
 	if err == nil && eventSum(key, content) != e.sum {
 		err = fmt.Errorf("%w: another version took its place", store.ErrCorrupt)
 	}
@@ -312,7 +316,15 @@ func (s *Store) loadOutbox(txn *badger.Txn) {
 	if mark != nil {
 		o.from, o.used = spend.Day(mark.From), true
 	}
-	damaged := s.readOutbox(txn)
+	var damaged bool
+	if err := guarded(func() error {
+		damaged = s.readOutbox(txn)
+		return nil
+	}); err != nil {
+		o.lost = errors.Join(o.lost, fmt.Errorf("events of the hard-cap hook: %w", s.damaged(err)))
+		s.opt.Logger.Error("outbox cannot be read to its end", "events", len(o.events), "err", err)
+		return
+	}
 	if mark == nil || len(o.events) == mark.Events && (damaged || bytes.Equal(o.sum[:], mark.Sum)) {
 		return
 	}

@@ -229,6 +229,28 @@ func TestOutboxLostWhole(t *testing.T) {
 	b.wantWhole("put again", boxEvents(0)...)
 }
 
+// TestPanicsAreDamage: a block of zeros makes Badger panic. That must not be the end of a
+// process whose hard caps have yet to be judged.
+func TestPanicsAreDamage(t *testing.T) {
+	t.Parallel()
+	b := newBox(t)
+	table := b.sealer.table
+	b.sealer.table = nil // which panics where a value is read, as well as anything
+	got, err := b.events()
+	if !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "panicked") || len(got) != 0 {
+		t.Errorf("%d events: %v", len(got), err)
+	}
+	b.outbox = outbox{events: make(map[string]eventRef)}
+	txn := b.db.NewTransaction(false)
+	b.loadOutbox(txn)
+	txn.Discard()
+	b.sealer.table = table
+	b.wantWounded("when it was loaded", "panicked")
+	b.must(b.put(boxEvents(1)...))
+	b.reopen()
+	b.wantWhole("put again", boxEvents(1)...)
+}
+
 // TestForeignEventKeys: what nobody has put is found, and shown to nobody.
 func TestForeignEventKeys(t *testing.T) {
 	t.Parallel()

@@ -87,17 +87,29 @@ func (s *Store) newVerifier() *verifier {
 	return v
 }
 
-// guarded runs a step; a panic in Badger, or a fault in a mapped file that has
-// become shorter, is a finding.
-func (v *verifier) guarded(ctx context.Context, step func(context.Context) error) (err error) {
+// guarded runs a step; a panic in it is a finding.
+func (v *verifier) guarded(ctx context.Context, step func(context.Context) error) error {
+	err := guarded(func() error { return step(ctx) })
+	if errors.Is(err, errPanic) {
+		v.finding(err)
+		return nil
+	}
+	return err
+}
+
+// guarded runs fn. A panic in Badger, which some damaged blocks cause, or a fault in a
+// mapped file that has become shorter is an error that wraps store.ErrCorrupt.
+func guarded(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			v.finding(fmt.Errorf("badger panicked: %v", r))
+			err = fmt.Errorf("%w: %v", errPanic, r)
 		}
 	}()
-	return step(ctx)
+	return fn()
 }
+
+var errPanic = fmt.Errorf("%w: badger panicked", store.ErrCorrupt)
 
 func (v *verifier) tables(context.Context) error {
 	if err := v.s.db.VerifyChecksum(); err != nil {
