@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
@@ -24,6 +27,7 @@ func outboxTests() map[string]func(*testing.T, *harness) {
 		"Outbox/Expire":          expireEvents,
 		"Outbox/ClockSetBack":    eventsAfterClockWasAhead,
 		"Outbox/BesidePulls":     eventsBesidePulls,
+		"Outbox/Concurrent":      eventsConcurrently,
 	}
 }
 
@@ -220,4 +224,83 @@ func eventsBesidePulls(t *testing.T, h *harness) {
 	moved := usage
 	moved.Account = "x"
 	h.wantDays(moved, money(today, "2"))
+}
+
+// eventsConcurrently puts, reads and expires events and pulls at once. Whoever reads finds
+// nothing wrong, and each event at the version it had or a later one.
+func eventsConcurrently(t *testing.T, h *harness) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	today, start := spend.DayOf(h.now), h.now
+	var put [4]atomic.Int64 // newest version that is stored, by writer
+	var work, writers sync.WaitGroup
+	fail := func(act string, err error) {
+		if err != nil {
+			t.Errorf("%s: %v", act, err)
+			cancel()
+		}
+	}
+	for w := range put {
+		writers.Go(func() {
+			for v := int64(1); v <= 40 && ctx.Err() == nil; v++ {
+				err := h.s.PutEvents(ctx, []store.OutboxEvent{
+					event(fmt.Sprintf("hc_%d", w), today+1000, fmt.Sprint(v)),
+					event(fmt.Sprintf("hc_%d_%d", w, v), today-800+spend.Day(v/4), fmt.Sprint(v)),
+				})
+				fail("putting", err)
+				put[w].Store(v)
+			}
+		})
+	}
+	done := make(chan struct{})
+	forever := func(act string, fn func() error) {
+		work.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					fail(act, fn())
+				}
+			}
+		})
+	}
+	for range 2 {
+		forever("reading", func() error {
+			var least [len(put)]int64
+			for w := range put {
+				least[w] = put[w].Load()
+			}
+			return h.s.Events(ctx, func(e store.OutboxEvent) error {
+				var w int
+				var v int64
+				if _, err := fmt.Sscanf(e.ID+" "+string(e.Content), "hc_%d %d", &w, &v); err != nil {
+					return nil // one of those that expire
+				}
+				if v < least[w] {
+					return fmt.Errorf("%s is of version %d, %d is stored", e.ID, v, least[w])
+				}
+				return nil
+			})
+		})
+	}
+	forever("verifying", func() error { return h.s.Verify(ctx) })
+	days := 0 // the clock jumps back now and then
+	forever("expiring", func() error {
+		days++
+		return h.s.Expire(ctx, start.AddDate(0, 0, days%10))
+	})
+	forever("pulling", func() error {
+		pw, err := h.s.Begin(ctx, store.Pull{Source: costs, Window: spend.Window{From: today, To: today + 1}, Started: start})
+		if err != nil {
+			return err
+		}
+		return pw.Apply(ctx, spend.OK, []spend.Statement{money(today, "1")}, store.State{})
+	})
+	writers.Wait()
+	close(done)
+	work.Wait()
+	must(t, h.s.Expire(ctx, start.AddDate(0, 0, 20)))
+	h.wantEvents(event("hc_0", today+1000, "40"), event("hc_1", today+1000, "40"),
+		event("hc_2", today+1000, "40"), event("hc_3", today+1000, "40"))
 }
