@@ -193,7 +193,7 @@ func (r *receiver) said() string {
 // kill is kill -9.
 func (r *receiver) kill() {
 	_ = r.cmd.Process.Kill() // it may have ended by itself
-	for range r.done {       //nolint:revive // until it is closed
+	for range r.done {       // until it is closed
 	}
 }
 
@@ -241,4 +241,12 @@ func (r *receiver) deliver(t *testing.T, status int) string {
 		t.Errorf("%s %s, want %d; log: %s", resp.Status, text, status, r.said())
 	}
 	return resp.Header.Get("Retry-After")
+}
+
+// clientOf returns a client that keeps nothing open after the test.
+func clientOf(t *testing.T) *http.Client {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{}, Timeout: patience}
+	t.Cleanup(c.CloseIdleConnections)
+	return c
 }

@@ -312,10 +312,10 @@ func TestCheckFindsSlipsAndChangesNothing(t *testing.T) {
 	if out, err := run(); err == nil || !strings.Contains(out, "service account") {
 		t.Errorf("%v: %s", err, out)
 	}
-	r := l.start(t, "-apply")
 	l.plan(t, "delete")
-	r = l.start(t, "-apply")
+	r := l.start(t, "-apply")
 	r.deliver(t, 502)
+	r.kill()
 	if !strings.Contains(r.said(), "service account") {
 		t.Error(r.said())
 	}
@@ -344,6 +344,7 @@ func TestAnAdminKeyIsRefused(t *testing.T) {
 	l.plan(t, "claude")
 	r := l.start(t, "-apply")
 	r.deliver(t, 502)
+	r.kill()
 	if k, _ := l.APIKey(l.claude.ID); k.Status != simulator.KeyActive || !strings.Contains(r.said(), "admin key") {
 		t.Errorf("%s: %s", k.Status, r.said())
 	}
@@ -396,10 +397,11 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
+	r.deliver(t, 400) // plain http to an https port
+	r.kill()
 	if resp.StatusCode != 200 || !strings.Contains(r.said(), "would_call") {
 		t.Errorf("%s: %s", resp.Status, r.said())
 	}
-	r.deliver(t, 400) // plain http to an https port
 }
 
 // certificate writes a certificate for 127.0.0.1 and returns who trusts it.
