@@ -10,10 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/aispend/aispend/providers/simulator"
 )
@@ -217,6 +220,39 @@ func TestTheReceiverCanBeCopied(t *testing.T) {
 		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("go %v: %v: %s", args, err, out)
+		}
+	}
+}
+
+// TestTheFlagsOfTheREADMEExist keeps the unit and the Compose file in step with the
+// program.
+func TestTheFlagsOfTheREADMEExist(t *testing.T) {
+	help, _ := exec.Command(program(t, "receiver"), "-h").CombinedOutput()
+	known := regexp.MustCompile(`(?m)^  (-[a-z-]+)`).FindAllStringSubmatch(string(help), -1)
+	if len(known) < 10 {
+		t.Fatalf("-h says %s", help)
+	}
+	var names []string
+	for _, m := range known {
+		names = append(names, m[1])
+	}
+	unit := regexp.MustCompile(`(?s)ExecStart=.*?[^\\]\n`).FindString(block(t, "systemd"))
+	var compose struct {
+		Services map[string]struct{ Command []string }
+	}
+	if err := yaml.Unmarshal([]byte(block(t, "compose")), &compose); err != nil {
+		t.Fatal(err)
+	}
+	command := strings.Join(compose.Services["hard-cap-receiver"].Command, " ")
+	for _, text := range []string{unit, command} {
+		flags := regexp.MustCompile(`(?:^|\s)(-[a-z-]+)`).FindAllStringSubmatch(text, -1)
+		if len(flags) != 5 {
+			t.Errorf("%d flags in %q", len(flags), text)
+		}
+		for _, m := range flags {
+			if !slices.Contains(names, m[1]) {
+				t.Errorf("there is no %s", m[1])
+			}
 		}
 	}
 }
