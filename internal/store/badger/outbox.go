@@ -288,7 +288,8 @@ func (s *Store) eventsNow() (*badger.Txn, []placed, error) {
 func (s *Store) forgotten(e placed) bool {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
-	return e.day < s.outbox.from
+	now, ok := s.outbox.events[e.id]
+	return !ok || now.day != e.day
 }
 
 // readEvent reads the version of an event that counts and no other.

@@ -45,6 +45,7 @@ type verifier struct {
 
 	events []placed
 	ids    map[string]struct{} // of the events
+	from   spend.Day           // events before it are forgotten
 	findings
 }
 
@@ -77,6 +78,7 @@ func (s *Store) newVerifier() *verifier {
 	v := &verifier{
 		s: s, txn: s.db.NewTransaction(false), links: s.cat.clone().Sources, heads: maps.Clone(s.heads),
 		days: maps.Clone(s.days), events: s.outbox.sorted(), ids: make(map[string]struct{}, len(s.outbox.events)),
+		from: s.outbox.from,
 	}
 	if s.outbox.lost != nil {
 		v.finding(s.outbox.lost)
@@ -217,7 +219,7 @@ func (v *verifier) outbox(ctx context.Context) error {
 	for it.Rewind(); it.Valid(); it.Next() {
 		k, ok := parseKey(it.Item().Key())
 		_, known := v.ids[k.event] // on another day it is one that was lost for a while, and counts no more
-		if !ok || !known && !v.s.forgotten(placed{k.event, eventRef{day: k.day}}) {
+		if !ok || !known && k.day >= v.from {
 			v.finding(fmt.Errorf("%w: event %x is not among those that are known", store.ErrCorrupt, it.Item().Key()))
 		}
 	}
