@@ -150,7 +150,7 @@ func plain(err error) error {
 		return errors.New("DNS did not tell the address of the host of hard_cap.url")
 	case isCert:
 		return errors.New("the hook's TLS certificate is not trusted (SSL_CERT_FILE names other roots)")
-	case isRecord:
+	case isRecord, errors.Is(err, http.ErrSchemeMismatch):
 		return errors.New("the hook does not speak TLS")
 	case isOp && op.Op == "dial":
 		return fmt.Errorf("no connection: %w", inner(op))
