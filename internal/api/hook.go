@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -100,6 +101,8 @@ type deliveryReply struct {
 	TriggeredAt time.Time     `json:"triggered_at"`
 	RecordedAt  time.Time     `json:"recorded_at"`
 	ChangedAt   time.Time     `json:"changed_at"`
+	// Body is what is sent, byte for byte but for white space.
+	Body json.RawMessage `json:"body,omitempty"`
 }
 
 type deliveriesReply struct {
@@ -112,7 +115,7 @@ func newDelivery(e hardcap.Event) deliveryReply {
 		ID: e.ID, Scope: e.Scope, Period: e.Period, Threshold: e.Threshold, Total: e.Total, DataThrough: instant(e.DataThrough),
 		State: e.State, Reason: e.Reason, Test: e.Test, Attempts: e.Attempts,
 		LastAttempt: instant(e.LastAttempt), NextAttempt: instant(e.NextAttempt), Status: e.Status, LastError: e.LastError,
-		TriggeredAt: e.TriggeredAt.UTC(), RecordedAt: e.Recorded.UTC(), ChangedAt: e.Changed.UTC(),
+		TriggeredAt: e.TriggeredAt.UTC(), RecordedAt: e.Recorded.UTC(), ChangedAt: e.Changed.UTC(), Body: e.Body,
 	}
 	if e.PeriodStart != 0 {
 		start, end := e.PeriodStart.Time(), e.PeriodEnd.Time()

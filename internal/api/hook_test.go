@@ -171,7 +171,7 @@ func TestDeliveriesListTheOutbox(t *testing.T) {
 		`"period_end":"2026-12-01T00:00:00Z","threshold_usd":1000,"total_usd":1000.0000000000000001,` +
 		`"data_through":"2026-11-23T11:59:00Z","state":"pending","attempts":2,"last_attempt":"2026-11-23T12:00:00Z",` +
 		`"next_attempt":"2026-11-23T12:01:00Z","last_status":502,"last_error":"the hook answered 502",` +
-		`"triggered_at":"2026-11-23T12:00:00Z","recorded_at":"2026-11-23T12:00:01Z","changed_at":"2026-11-23T12:00:02Z"},` +
+		`"triggered_at":"2026-11-23T12:00:00Z","recorded_at":"2026-11-23T12:00:01Z","changed_at":"2026-11-23T12:00:02Z","body":{"canary":true}},` +
 		`{"id":"hc_t","scope":"","period":"","period_start":null,"period_end":null,"threshold_usd":0,"total_usd":0,` +
 		`"data_through":null,"state":"rejected","reason":"a test","test":true,"attempts":0,"last_attempt":null,` +
 		`"next_attempt":null,"triggered_at":"0001-01-01T00:00:00Z","recorded_at":"0001-01-01T00:00:00Z",` +
@@ -237,9 +237,9 @@ func TestRetry(t *testing.T) {
 	if w.Header().Get("Content-Type") != "application/json; charset=utf-8" {
 		t.Errorf("content type %q", w.Header().Get("Content-Type"))
 	}
-	k.hook.retryErr = fmt.Errorf("%w: the hook has taken it", hardcap.ErrNotRetried)
+	k.hook.retryErr = fmt.Errorf("%w: its period is over", hardcap.ErrNotRetried)
 	p := wantProblem(t, k.do(http.MethodPost, "/hard-cap/deliveries/hc_1/retry", adminToken), http.StatusConflict)
-	mustContain(t, p.Detail, "the hook has taken it")
+	mustContain(t, p.Detail, "its period is over")
 	k.hook.retryErr = hardcap.ErrUnknown
 	p = wantProblem(t, k.do(http.MethodPost, "/hard-cap/deliveries/hc_2/retry", adminToken), http.StatusNotFound)
 	mustContain(t, p.Detail, "GET /hard-cap/deliveries")

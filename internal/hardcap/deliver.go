@@ -347,8 +347,9 @@ func (h *Hook) backoff(attempts int, retryAfter time.Duration) time.Duration {
 	return max(d, retryAfter)
 }
 
-// Retry makes an event pending again and due at once, as an admin asked. The ledger is
-// asked all the same before it is sent. The error wraps ErrUnknown or ErrNotRetried.
+// Retry makes an event pending again and due at once, as an admin asked; one that the
+// hook has taken is sent once more under its id (a receiver may have been in a dry run).
+// The ledger is asked all the same before. The error wraps ErrUnknown or ErrNotRetried.
 func (h *Hook) Retry(ctx context.Context, id string) (Event, error) {
 	h.changing.Lock()
 	defer h.changing.Unlock()
@@ -359,8 +360,6 @@ func (h *Hook) Retry(ctx context.Context, id string) (Event, error) {
 		return Event{}, ErrUnknown
 	case e.Test:
 		return e, fmt.Errorf("%w: it is a test, which is never sent", ErrNotRetried)
-	case e.State == Delivered:
-		return e, fmt.Errorf("%w: the hook has taken it", ErrNotRetried)
 	case !now.Before(e.ends()):
 		return e, fmt.Errorf("%w: its period is over", ErrNotRetried)
 	case e.State == Rejected:

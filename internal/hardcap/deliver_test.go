@@ -438,7 +438,15 @@ func TestRetry(t *testing.T) {
 				t.Errorf("error %v, want %q", err, why)
 			}
 		}
-		refuses(id, "the hook has taken it", hardcap.ErrNotRetried)
+		n = len(r.wire.all())
+		if _, err := r.hook.Retry(t.Context(), id); err != nil { // a receiver in a dry run took it
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		if all := r.wire.all(); len(all) != n+1 || all[n].id != id {
+			t.Errorf("%d attempts after a retry of what was delivered", len(all)-n)
+		}
+		r.wantStates("openai/month 1000 delivered")
 		refuses("hc_none", "no such", hardcap.ErrUnknown)
 		r.pulled(openai)
 		r.limit(0, "5000")

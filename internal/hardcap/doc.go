@@ -19,6 +19,7 @@
 //	              no breach, other limit, period over, dry run v  |   v 24 h, or 410
 //	                                                     cancelled    dead
 //
-// From cancelled a later alert leads back to pending, from dead an admin's retry.
+// From cancelled a later alert leads back to pending, from dead and from delivered only
+// an admin's retry.
 // Tests (test="true") are kept as rejected and are never sent.
 package hardcap

@@ -23,7 +23,7 @@ const (
 	Delivered State = "delivered" // the hook answered 2xx
 	Rejected  State = "rejected"  // the ledger saw no breach when the alert came; or a test
 	Cancelled State = "cancelled" // before it was sent the breach or its period was over, or nothing may be sent
-	Dead      State = "dead"      // given up; only an admin's retry sends it
+	Dead      State = "dead"      // given up; only an admin's retry sends it again
 )
 
 // States lists every state.
