@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/aispend/aispend/providers/simulator"
 	"github.com/aispend/aispend/spend"
+	"github.com/aispend/aispend/test/e2e/receiver"
 )
 
 // runawayModel is the model that starts to cost too much.
@@ -77,17 +79,27 @@ type site struct {
 	t    *testing.T
 	dir  string
 	caps []capLimits
+
+	alertmanagerURL string // empty: none
+	openAI          string // base URL; empty: the simulator's
+	staleness       string // empty: 6h
+	interval        string // empty: 1s
+	receiver        *receiver.Receiver
 }
 
 // capLimits is a cap of the configuration, in USD.
-type capLimits struct{ scope, model, soft, hard string }
+type capLimits struct {
+	scope, model, soft, hard string
+	period                   string // empty: month
+}
 
 func (l capLimits) yaml() string {
 	match := ""
 	if l.model != "" {
 		match = fmt.Sprintf(", match: {provider: openai, model: %q}", l.model)
 	}
-	return fmt.Sprintf("  - {scope: %s%s, period: month, soft_usd: %s, hard_usd: %s}\n", l.scope, match, l.soft, l.hard)
+	return fmt.Sprintf("  - {scope: %s%s, period: %s, soft_usd: %s, hard_usd: %s}\n",
+		l.scope, match, cmp.Or(l.period, "month"), l.soft, l.hard)
 }
 
 func (s *site) write(name, text string) {
@@ -98,21 +110,27 @@ func (s *site) write(name, text string) {
 }
 
 // configure writes aispend.yml and the secrets beside it.
-func (s *site) configure(c *company, alertmanagerURL, staleness string) {
+func (s *site) configure(c *company) {
 	s.t.Helper()
 	s.write("openai.key", c.Key(simulator.OpenAI))
 	s.write("anthropic.key", c.Key(simulator.Anthropic))
 	s.write("admin.token", adminToken)
+	s.write("hook.token", hookToken)
+	s.write("hook.url", s.receiver.URL()+"\n")
+	s.write("hook.secret", s.receiver.Secrets())
 	text := fmt.Sprintf(`
-ingest: {interval: 1s, timeout: 30s}
+ingest: {interval: %s, timeout: 30s}
 web: {admin_token_file: admin.token}
 providers:
   - {type: openai, account: acme, api_key_file: openai.key, base_url: %q, max_staleness: %s}
   - {type: anthropic, account: acme, api_key_file: anthropic.key, base_url: %q}
-alertmanager: {urls: [%q]}
+hard_cap: {url_file: hook.url, secret_file: hook.secret, inbound_token_file: hook.token}
 links: {external_url: "https://aispend.example.com", dashboard_url: "https://grafana.example.com/d/aispend-caps"}
-caps:
-`, c.servers.OpenAI, staleness, c.servers.Anthropic, alertmanagerURL)
+`, cmp.Or(s.interval, "1s"), cmp.Or(s.openAI, c.servers.OpenAI), cmp.Or(s.staleness, "6h"), c.servers.Anthropic)
+	if s.alertmanagerURL != "" {
+		text += fmt.Sprintf("alertmanager: {urls: [%q]}\n", s.alertmanagerURL)
+	}
+	text += "caps:\n"
 	for _, l := range s.caps {
 		text += l.yaml()
 	}

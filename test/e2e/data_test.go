@@ -50,8 +50,8 @@ func TestBadData(t *testing.T) {
 			return slack && mail
 		})
 	}
-	if n := len(s.hook.all()); n > 0 {
-		t.Errorf("the hard-cap hook was called %d times", n)
+	if told, sent := len(s.replicas[0].tap.all()), len(s.hook.All()); told+sent > 0 {
+		t.Errorf("the daemon was told of hard caps %d times, the hook %d times", told, sent)
 	}
 	s.prom.checkRules()
 	s.checkDelivery()

@@ -60,6 +60,9 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
+// long reports whether tests of many minutes are wanted.
+func long() bool { return os.Getenv("AISPEND_E2E_LONG") != "" }
+
 // needTools skips a test that cannot run without the real programs.
 func needTools(t *testing.T) {
 	t.Helper()

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 )
@@ -21,7 +22,10 @@ func TestPair(t *testing.T) {
 	s.prom.firedWithoutGap(hardAlert, fired)
 	s.wantTold("hard", 1)
 	s.wantTold("soft", 0) // it was inhibited before its group_wait was over
-	if n := len(s.hook.all()); n != 1 {
+	if n := len(s.replicas[0].tap.calls("openai", http.StatusOK)); n != 1 {
+		t.Errorf("Alertmanager told the daemon %d times, want once", n)
+	}
+	if n := len(s.hook.All()); n != 1 {
 		t.Errorf("the hook was called %d times, want once", n)
 	}
 	s.prom.checkRules()

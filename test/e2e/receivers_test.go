@@ -18,10 +18,16 @@ func (s *stack) writeReceivers(dir string) {
 	s.write(dir, "hook.token", hookToken)
 	s.write(dir, "ca.pem", s.mail.ca)
 	s.write(dir, "deadman.url", s.deadman.server.URL)
-	cmd := exec.Command(programs.aispend, "alertmanager-config",
-		"--output="+filepath.Join(dir, "alertmanager.yml"), "--secrets-dir="+filepath.Join(dir, "secrets"),
-		"--hook-url="+s.hook.server.URL, "--hook-token-file="+filepath.Join(dir, "hook.token"),
-		"--deadman-url-file="+filepath.Join(dir, "deadman.url"))
+	args := []string{
+		"alertmanager-config",
+		"--output=" + filepath.Join(dir, "alertmanager.yml"), "--secrets-dir=" + filepath.Join(dir, "secrets"),
+		"--hook-token-file=" + filepath.Join(dir, "hook.token"),
+		"--deadman-url-file=" + filepath.Join(dir, "deadman.url"),
+	}
+	for _, r := range s.replicas {
+		args = append(args, "--hook-url="+r.url())
+	}
+	cmd := exec.Command(programs.aispend, args...)
 	cmd.Env = []string{
 		"SLACK_WEBHOOK_URL=" + s.slack.url(), "ALERT_EMAIL_WEBHOOK=" + s.mailer.server.URL,
 		"SMTP_HOST=" + s.mail.addr, "SMTP_FROM=aispend@example.com", "SMTP_TO=" + onCall,
@@ -47,7 +53,7 @@ func (s *stack) writeShippedReceivers(dir string) {
 		"mail:1025":                            s.mail.addr,
 		"oncall@demo.example":                  onCall,
 		"/etc/alertmanager/templates":          templates,
-		"http://aispend:10099":                 s.hook.server.URL,
+		"http://aispend:10099":                 s.replicas[0].url(),
 		"/etc/alertmanager/secrets/hook_token": filepath.Join(dir, "hook.token"),
 	} {
 		if !strings.Contains(text, old) {
@@ -90,9 +96,14 @@ func (s *stack) keepMessages() {
 func (s *stack) checkDelivery() {
 	s.t.Helper()
 	for _, complaint := range slices.Concat(
-		s.slack.complaints(), s.mail.complaints(), s.mailer.complaints(), s.hook.complaints(), s.deadman.complaints(),
+		s.slack.complaints(), s.mail.complaints(), s.mailer.complaints(), s.deadman.complaints(), s.hook.Complaints(),
 	) {
 		s.t.Error(complaint)
+	}
+	for _, r := range s.replicas {
+		for _, complaint := range r.tap.complaints() {
+			s.t.Error(complaint)
+		}
 	}
 	for _, m := range s.slack.all() {
 		if word := templateError(m.words()); word != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aispend/aispend/providers/simulator"
 	"github.com/aispend/aispend/spend"
+	"github.com/aispend/aispend/test/e2e/receiver"
 )
 
 const (
@@ -31,7 +32,7 @@ func TestRunaway(t *testing.T) {
 	s.company.spends(runawayModel, "63.2417")
 	soft := s.reach(softAlert, "soft")
 	s.wantDelivered(soft, "soft")
-	if len(s.slackAbout(reached("hard"))) > 0 || len(s.hook.all()) > 0 {
+	if len(s.slackAbout(reached("hard"))) > 0 || len(s.replicas[0].tap.all()) > 0 {
 		t.Errorf("a hard cap is told of at %s", s.company.month())
 	}
 
@@ -172,20 +173,28 @@ func namesMinute(text string, at time.Time) bool {
 	return false
 }
 
-// wantHook waits for the call of the hard-cap hook and requires its labels.
+// wantHook waits until the user's hook was called and requires that Alertmanager
+// called the daemon with the right token and of nothing but the hard cap of openai,
+// and that the hook was told of one breach by one id.
 func (s *stack) wantHook() {
 	s.t.Helper()
-	eventually(s.t, time.Minute, "the hook is called", func() bool { return len(s.hook.all()) > 0 })
-	for _, call := range s.hook.all() {
+	eventually(s.t, time.Minute, "the hook is called", func() bool {
+		_, accepted := s.hook.Of("openai")
+		return len(accepted) > 0
+	})
+	for _, call := range s.replicas[0].tap.snapshot() {
 		if got := call.Header.Get("Authorization"); got != "Bearer "+hookToken {
-			s.t.Errorf("the hook was called with authorization %q", got)
+			s.t.Errorf("the daemon was called with authorization %q", got)
 		}
 		for _, a := range call.Alerts {
 			if a.Status != "firing" || a.Labels["level"] != "hard" || a.Labels["scope"] != "openai" ||
 				a.Labels["period"] != "month" || a.Labels["test"] != "" {
-				s.t.Errorf("the hook was called with %v", a)
+				s.t.Errorf("the daemon was called with %v", a)
 			}
 		}
+	}
+	if ids := receiver.IDs(s.hook.All()); len(ids) != 1 {
+		s.t.Errorf("the hook was told of %v, want one id", ids)
 	}
 }
 

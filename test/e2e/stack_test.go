@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aispend/aispend/spend"
+	"github.com/aispend/aispend/test/e2e/receiver"
 )
 
 // stack is everything between a provider's page and a person, on loopback.
@@ -25,13 +26,22 @@ type stack struct {
 	slack   *slackSink
 	mail    *mailSink
 	mailer  *mailerSink // nothing is sent to it with stackOptions.shipped
-	hook    *hookSink
-	deadman *hookSink
-	shipped bool
+	// hook is the user's own: what the daemons call in the end.
+	hook     *receiver.Receiver
+	replicas []*replica
+	deadman  *hookSink
+	shipped  bool
 }
 
 // stackOptions are how a stack differs from the usual one.
 type stackOptions struct {
+	// direct lets Alertmanager call the daemons without a tap in between.
+	direct bool
+	// slow is ingest.interval of the second daemon; empty means that of the first, 1 s.
+	slow string
+	// failing is after how long a pending delivery is AISpendHookFailing; 0 leaves the
+	// rule as it is.
+	failing time.Duration
 	// daemons is how many aispend there are behind the one Prometheus; 0 means 1.
 	daemons int
 	// clock moves the daemon's clock and the providers'; nil is the real one.
@@ -60,7 +70,7 @@ func newStack(t *testing.T, opt stackOptions) *stack {
 	awayFromMonthEnd(opt.clock)
 	s := &stack{
 		t: t, dir: t.ArtifactDir(), slack: newSlackSink(t), mail: newMailSink(t, !opt.shipped), mailer: newMailerSink(t),
-		hook: newHookSink(t), deadman: newHookSink(t), shipped: opt.shipped,
+		deadman: newHookSink(t), shipped: opt.shipped,
 	}
 	t.Cleanup(s.keepMessages)
 	now := time.Now
@@ -68,9 +78,13 @@ func newStack(t *testing.T, opt stackOptions) *stack {
 		now = opt.clock.Now
 	}
 	s.company = newCompany(t, now)
+	s.hook = newReceiver(t, now)
 	base := s.company.month()
+	for range max(opt.daemons, 1) {
+		s.replicas = append(s.replicas, newReplica(t, s.company, opt.direct))
+	}
 	s.am = s.newAlertmanager(opt)
-	for i := range max(opt.daemons, 1) {
+	for i := range s.replicas {
 		s.daemons = append(s.daemons, s.newDaemon(i, base, opt))
 	}
 	s.prom = s.newPrometheus(opt)
@@ -107,17 +121,19 @@ func (s *stack) newDaemon(i int, base spend.Money, opt stackOptions) *daemon {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		s.t.Fatal(err)
 	}
-	site := &site{t: s.t, dir: dir, caps: []capLimits{
-		{"openai", "", cents(base.Add(spend.MustMoney("50"))), cents(base.Add(spend.MustMoney("200")))},
-		{"global", "", "900000", "1000000"},
-	}}
-	site.caps = append(site.caps, opt.caps...)
-	staleness := opt.staleness
-	if staleness == "" {
-		staleness = "6h"
+	address := s.replicas[i].address
+	site := &site{
+		t: s.t, dir: dir, receiver: s.hook, openAI: s.replicas[i].openAI.URL, alertmanagerURL: s.am.url, staleness: opt.staleness,
+		caps: []capLimits{
+			{scope: "openai", soft: cents(base.Add(spend.MustMoney("50"))), hard: cents(base.Add(spend.MustMoney("200")))},
+			{scope: "global", soft: "900000", hard: "1000000"},
+		},
 	}
-	site.configure(s.company, s.am.url, staleness)
-	address := freeAddress(s.t)
+	if i > 0 {
+		site.interval = opt.slow
+	}
+	site.caps = append(site.caps, opt.caps...)
+	site.configure(s.company)
 	p := process{
 		t: s.t, name: fmt.Sprintf("aispend-%d", i), log: &logBuffer{}, bin: programs.aispend, url: "http://" + address, up: "/-/ready",
 		args: []string{
@@ -161,6 +177,9 @@ func (s *stack) newPrometheus(opt stackOptions) *prometheus {
 		rules := string(text)
 		if every == 0 {
 			rules = groupInterval.ReplaceAllString(rules, "    interval: 1s")
+		}
+		if opt.failing > 0 {
+			rules = strings.Replace(rules, "[10m]) > 0) > 300\n", fmt.Sprintf("[10m]) > 0) > %v\n", opt.failing.Seconds()), 1)
 		}
 		if opt.shortFor > 0 {
 			rules = ruleFor.ReplaceAllStringFunc(rules, func(line string) string {
