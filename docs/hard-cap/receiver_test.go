@@ -1,6 +1,7 @@
 package hardcap_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -376,9 +377,11 @@ func TestWhatDoesNotStart(t *testing.T) {
 		"an unknown flag":        {[]string{"-aply"}, "aply"},
 		"no time":                {[]string{"-call-timeout", "0s"}, "-call-timeout"},
 	} {
-		cmd := exec.Command(program(t, "receiver"), l.flags(c.flags...)...)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // one that starts would go on
+		cmd := exec.CommandContext(ctx, program(t, "receiver"), l.flags(c.flags...)...)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		out, err := cmd.CombinedOutput()
+		cancel()
 		if err == nil || !strings.Contains(string(out), c.want) || strings.Contains(string(out), "canary") {
 			t.Errorf("%s: %v: %s", name, err, out)
 		}

@@ -177,10 +177,12 @@ func TestOpenAIKeysThatCannotBeDeleted(t *testing.T) {
 	w := tiny()
 	project := w.Projects(simulator.OpenAI)[0]
 	w.PutAPIKey(simulator.APIKey{Provider: simulator.OpenAI, ID: "key_robot", Project: project, ServiceAccount: true})
+	w.PutAPIKey(simulator.APIKey{Provider: simulator.OpenAI, ID: "key_elsewhere", Project: "proj_elsewhere"})
 	before := w.APIKeys(simulator.OpenAI)
 	base := "/v1/organization/projects/"
 	for path, status := range map[string]int{
 		project + "/api_keys/key_robot":                                            400,
+		project + "/api_keys/key_elsewhere":                                        404,
 		project + "/api_keys/key_none":                                             404,
 		"proj_none/api_keys/" + before[0].ID:                                       404,
 		project + "/api_keys/" + w.APIKeys(simulator.Anthropic)[0].ID:              404,
@@ -288,6 +290,29 @@ func TestAdminEndpointsWantTheAdminKey(t *testing.T) {
 	for _, k := range append(w.APIKeys(simulator.OpenAI), w.APIKeys(simulator.Anthropic)...) {
 		if k.Status != simulator.KeyActive {
 			t.Errorf("%s became %s", k.ID, k.Status)
+		}
+	}
+}
+
+func TestAChangeIsDeclaredToBeJSON(t *testing.T) {
+	w := tiny()
+	id, project := w.APIKeys(simulator.Anthropic)[0].ID, w.Projects(simulator.OpenAI)[0]
+	for _, c := range []struct{ provider, path, body string }{
+		{simulator.Anthropic, anthropicKeys + "/" + id, `{"status": "inactive"}`},
+		{
+			simulator.OpenAI, "/v1/organization/projects/" + project + "/spend_limit",
+			`{"threshold_amount": 1, "currency": "USD", "interval": "month"}`,
+		},
+	} {
+		for ctype, status := range map[string]int{"": 400, "text/plain": 400, "application/json; charset=utf-8": 200} {
+			r := httptest.NewRequest(http.MethodPost, c.path, strings.NewReader(c.body))
+			r.Header = request(t, w, c.provider, "/", nil).Header
+			r.Header.Set("Content-Type", ctype)
+			rec := httptest.NewRecorder()
+			handler(w, c.provider).ServeHTTP(rec, r)
+			if rec.Code != status {
+				t.Errorf("%s as %q: %d %s", c.path, ctype, rec.Code, rec.Body)
+			}
 		}
 	}
 }

@@ -93,7 +93,7 @@ func TestActions(t *testing.T) {
 		"a fraction of a cent":  {"limit", answers{getLimit: limit("0.5", "")}, getLimit, ""},
 		"a limit in euros":      {"limit", answers{getLimit: strings.Replace(limit("1", ""), "USD", "EUR", 1)}, getLimit, ""},
 		"a limit a day":         {"limit", answers{getLimit: strings.Replace(limit("1", ""), "month", "day", 1)}, getLimit, ""},
-		"some other object":     {"limit", answers{getLimit: `{"threshold_amount":1}`}, getLimit, ""},
+		"some other object":     {"limit", answers{getLimit: strings.Replace(limit("1", ""), "project.", "other.", 1)}, getLimit, ""},
 		"the limit did not set": {"limit", answers{setLimit: limit("5001", "")}, setLimit, ""},
 		"limit forbidden":       {"limit", answers{getLimit: "403"}, getLimit, ""},
 	} {
