@@ -93,7 +93,8 @@ func (a openAIAPI) noProject(project string) *failure {
 	if slices.Contains(a.world.Projects(OpenAI), project) {
 		return nil
 	}
-	return openAIError(http.StatusNotFound, fmt.Sprintf("No project found with id '%s'.", project), "project_id", "")
+	message := fmt.Sprintf("No project found with id '%s'.", project)
+	return openAIError(http.StatusNotFound, message, "project_id", "")
 }
 
 // findKey finds a key of a project that is not deleted.
