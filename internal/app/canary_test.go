@@ -3,7 +3,9 @@ package app_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,11 +40,12 @@ providers:
   - {type: openai, account: proxied, api_key: %q, project_ids: [proj_x], base_url: "https://127.0.0.1:1",
      proxy_url: "http://user:%s@127.0.0.1:1"}
   - {type: anthropic, account: nowhere, api_key: %q, workspace_ids: [wrkspc_x], base_url: "https://canary.invalid"}
+caps: [{scope: openai, hard_usd: 0.01}]
 hard_cap:
-  url: https://hooks.example.com/%s?key=%[8]s
-  secret: whsec_%s
-  inbound_token: %q
-%s`
+  url: %[11]s/%[8]s?key=%[8]s
+  secret: whsec_%[9]s
+  inbound_token: %[10]q
+%[12]s`
 
 // TestNoSecretAnywhere drives every route with every kind of caller, every way a
 // provider can fail, reloads good and bad, and then looks for each secret in the
@@ -53,10 +56,11 @@ func TestNoSecretAnywhere(t *testing.T) {
 	s.world.RotateKey(simulator.Anthropic, canaries["anthropic key"])
 	s.write("openai.key", canaries["openai key"])
 	s.write("admin.token", canaries["admin token"]+"\n"+canaries["old token"]+"\n")
+	hook := echoingHook(t)
 	configure := func(extra string) {
 		s.write("aispend.yml", fmt.Sprintf(canaryConfig, canaries["read token"], s.servers.OpenAI,
 			canaries["anthropic key"], s.servers.Anthropic, canaries["openai key"]+"x", canaries["proxy password"],
-			canaries["anthropic key"]+"x", canaries["hook url"], canaries["hook secret"], canaries["inbound token"], extra))
+			canaries["anthropic key"]+"x", canaries["hook url"], canaries["hook secret"], canaries["inbound token"], hook, extra))
 	}
 	configure("")
 	seen := &evidence{texts: map[string]string{}}
@@ -82,6 +86,16 @@ func TestNoSecretAnywhere(t *testing.T) {
 		driveAll(r, seen)
 		remove()
 	}
+	for range 200 {
+		if code, _ := r.post("/webhook/hard-cap", canaries["inbound token"], hint(time.Now().Add(-time.Minute))); code == http.StatusOK {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	r.until("an attempt to call the hook", func() bool {
+		_, body := r.call(http.MethodGet, "/hard-cap/deliveries", canaries["admin token"])
+		return strings.Contains(body, "the hook answered 302")
+	})
 	configure("metrics: {nonsense: 1}\n")
 	seen.add("bad reload", request(r, http.MethodPost, "/-/reload", canaries["admin token"]))
 	configure("metrics: {by_project: true}\n")
@@ -105,6 +119,19 @@ func TestNoSecretAnywhere(t *testing.T) {
 	}
 }
 
+// echoingHook tells everybody who reads its answers all that it was sent.
+func echoingHook(t *testing.T) string {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/?"+r.URL.String())
+		w.Header().Set("X-Echo", r.URL.String())
+		w.WriteHeader(http.StatusFound)
+		_, _ = io.WriteString(w, r.URL.String()+canaries["hook secret"])
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
 // faultSource keeps OpenAI's key out of Anthropic's pages: a provider can only
 // echo what it was sent.
 func faultSource(e simulator.Effect) string {
@@ -123,7 +150,7 @@ func (e *evidence) add(where, text string) { e.texts[where] += text }
 func driveAll(r *running, seen *evidence) {
 	callers := map[string]string{
 		"nobody": "", "a stranger": "wrong-token", "a reader": canaries["read token"],
-		"an admin": canaries["admin token"], "an old admin": canaries["old token"],
+		"an admin": canaries["admin token"], "an old admin": canaries["old token"], "Alertmanager": canaries["inbound token"],
 	}
 	for _, route := range api.Routes() {
 		if route.Pattern == "/-/reload" {
