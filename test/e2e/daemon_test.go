@@ -26,16 +26,17 @@ const runawayModel = "gpt-6-rogue"
 type company struct {
 	*simulator.World
 
-	servers *simulator.Servers
-	mu      sync.Mutex
-	today   map[string]string // amounts by model, as the page spells them
+	servers  *simulator.Servers
+	mu       sync.Mutex
+	today    map[string]string // amounts by model, as the page spells them
+	tomorrow map[string]string
 }
 
 // newCompany starts the providers. Everything but the runaway model stands still,
 // also over a midnight, so that limits can be set around a known sum.
 func newCompany(t *testing.T, now func() time.Time) *company {
 	t.Helper()
-	c := &company{today: map[string]string{runawayModel: "1.25"}, World: simulator.New(simulator.Options{
+	c := &company{today: map[string]string{runawayModel: "1.25"}, tomorrow: map[string]string{}, World: simulator.New(simulator.Options{
 		Seed: 11, Tiny: true, Plain: true, NoRunaway: true, NoRestatement: true, Now: now,
 	})}
 	var err error
@@ -45,17 +46,18 @@ func newCompany(t *testing.T, now func() time.Time) *company {
 	t.Cleanup(func() { _ = c.servers.Close() })
 	today := spend.DayOf(c.Now())
 	project := c.Projects(simulator.OpenAI)[0]
-	c.Revise(simulator.OpenAI, today, func([]simulator.Row) []simulator.Row {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		var rows []simulator.Row
-		for _, model := range slices.Sorted(maps.Keys(c.today)) {
-			rows = append(rows, simulator.Row{Model: model, Project: project, Item: model + ", output", Literal: c.today[model]})
-		}
-		return rows
-	})
+	for day, amounts := range map[spend.Day]map[string]string{today: c.today, today + 1: c.tomorrow} {
+		c.Revise(simulator.OpenAI, day, func([]simulator.Row) []simulator.Row {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			var rows []simulator.Row
+			for _, model := range slices.Sorted(maps.Keys(amounts)) {
+				rows = append(rows, simulator.Row{Model: model, Project: project, Item: model + ", output", Literal: amounts[model]})
+			}
+			return rows
+		})
+	}
 	none := func([]simulator.Row) []simulator.Row { return nil }
-	c.Revise(simulator.OpenAI, today+1, none)
 	c.Revise(simulator.Anthropic, today, none)
 	c.Revise(simulator.Anthropic, today+1, none)
 	return c
@@ -66,6 +68,13 @@ func (c *company) spends(model, literal string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.today[model] = literal
+}
+
+// spendsTomorrow is spends for the day after the one on which the test began.
+func (c *company) spendsTomorrow(model, literal string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tomorrow[model] = literal
 }
 
 // month is the exact cost of the month so far at OpenAI.
