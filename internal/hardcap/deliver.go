@@ -96,7 +96,7 @@ func (h *Hook) pause() time.Duration {
 		if e.State == Pending {
 			pause = min(pause, reviewInterval)
 			if !h.sending[id] {
-				pause = min(pause, max(e.due().Sub(now), 0))
+				pause = min(pause, max(e.due(now).Sub(now), 0))
 			}
 		}
 	}
@@ -141,7 +141,7 @@ func (h *Hook) review(ctx context.Context) (due []string, err error) {
 		case e.State == Dead && e.Gone && targetErr == nil && target.off() == "" && !isGone(events, target):
 			h.revive(ctx, e, statuses, now)
 		case e.State == Pending:
-			if h.reviewOne(ctx, e, statuses, target, targetErr, now) && !e.due().After(now) {
+			if h.reviewOne(ctx, e, statuses, target, targetErr, now) && !e.due(now).After(now) {
 				due = append(due, e.ID)
 			}
 		}
@@ -170,7 +170,7 @@ func (h *Hook) reviewOne(
 	case targetErr == nil && target.off() != "":
 		h.end(ctx, e, Cancelled, target.off(), now)
 	case unsure:
-		if !e.due().After(now) {
+		if !e.due(now).After(now) {
 			e.NextAttempt, e.Reason = now.Add(unsureWait), reason
 			h.note(ctx, e, now)
 		}
@@ -276,8 +276,10 @@ func (h *Hook) attempt(ctx context.Context, id string) {
 	switch {
 	case err != nil:
 		r.err = err
+	case target.off() != "":
+		return // since the review, which cancels it next
 	case !e.Forced && isGone(h.Deliveries(), target):
-		h.lock(func() { h.bury(ctx, e, target, now) })
+		h.lock(func() { h.bury(ctx, id, target, now) })
 		return
 	default:
 		sending, cancel := context.WithTimeout(ctx, e.ends().Sub(now))
@@ -296,8 +298,12 @@ func (h *Hook) lock(f func()) {
 	f()
 }
 
-// bury gives up an event without an attempt.
-func (h *Hook) bury(ctx context.Context, e Event, t Target, now time.Time) {
+// bury gives up an event without an attempt, unless an admin insists. changing is held.
+func (h *Hook) bury(ctx context.Context, id string, t Target, now time.Time) {
+	e, ok := h.event(id)
+	if !ok || e.Forced {
+		return
+	}
 	e.Endpoint, e.Gone = t.fingerprint(), true
 	h.end(ctx, e, Dead, "not sent: the hook answered 410 Gone before; change hard_cap.url, or retry this delivery", now)
 }

@@ -171,10 +171,15 @@ func (e Event) newBody(totals map[string]spend.Money, now time.Time) (json.RawMe
 // ends returns the first instant at which the event has nothing to stop any more.
 func (e Event) ends() time.Time { return e.PeriodEnd.Time() }
 
-// due returns when something is to be decided about a pending event.
-func (e Event) due() time.Time {
-	if end := e.ends(); end.Before(e.NextAttempt) {
+// due returns when something is to be decided about a pending event. An attempt that is
+// further away than any pause was planned by a clock that has been put back since.
+func (e Event) due(now time.Time) time.Time {
+	next := e.NextAttempt
+	if next.After(now.Add(2 * longestWait)) {
+		next = now
+	}
+	if end := e.ends(); end.Before(next) {
 		return end
 	}
-	return e.NextAttempt
+	return next
 }

@@ -248,6 +248,13 @@ func (h *Hook) event(id string) (Event, bool) {
 	return e, ok
 }
 
+// isUnsaved reports whether the newest version of an event is not in the outbox yet.
+func (h *Hook) isUnsaved(id string) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.unsaved[id]
+}
+
 // put stores events and shows them. changing is held. After an error nothing is shown.
 func (h *Hook) put(ctx context.Context, events ...Event) error {
 	if err := h.store(ctx, events...); err != nil {

@@ -88,6 +88,8 @@ func collect(alerts []payloadAlert, truncated uint64) (hints, error) {
 			return hints{}, fmt.Errorf("%w: alerts[%d] has no labels", ErrPayload, i)
 		case a.Status == "firing" && a.StartsAt.IsZero():
 			return hints{}, fmt.Errorf("%w: alerts[%d].startsAt is missing", ErrPayload, i)
+		case a.Status == "firing" && !tellable(a.StartsAt):
+			return hints{}, fmt.Errorf("%w: alerts[%d].startsAt is in no year from 1 to 9999", ErrPayload, i)
 		case a.Status != "firing" || a.Labels["level"] != string(caps.Hard):
 			h.ignored++
 			continue
@@ -104,6 +106,13 @@ func collect(alerts []payloadAlert, truncated uint64) (hints, error) {
 		h.list = append(h.list, hint{n.scope, caps.Period(n.period), a.StartsAt, n.test})
 	}
 	return h, nil
+}
+
+// tellable reports whether a time can be written in UTC as RFC 3339: with an offset it
+// may be read and not be written, and nothing that holds it could be shown any more.
+func tellable(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 1 && year <= 9999
 }
 
 // explainJSON says what is wrong without repeating the input.

@@ -45,8 +45,9 @@ const (
 	// maxTests bounds the tests that are kept of one day: whoever has the token must
 	// not be able to fill the disk.
 	maxTests = 100
-	// maxForeignLines bounds the audit lines of one payload for caps that do not exist here.
-	maxForeignLines = 10
+	// maxLines bounds the audit lines of one payload about what is no cap here, the same
+	// about tests, and the reasons of an ErrLater.
+	maxLines = 10
 	// maxName bounds a scope or a period that an alert may name; caps have shorter ones.
 	maxName = 128
 )
@@ -93,7 +94,8 @@ type intake struct {
 	changed []Event // to be stored, each with what to count and to say
 	said    []saying
 	later   []string
-	foreign int
+	tests   int // of today that are kept; counted by the first test of the payload
+	counted bool
 	receipt Receipt
 }
 
@@ -118,7 +120,6 @@ func (in *intake) take(h hint) error {
 	f := judge(h, in.statuses, in.sources, in.now)
 	switch f.verdict {
 	case foreign:
-		in.foreign++
 		e := Event{Scope: h.scope, Period: h.period, Reason: f.reason}
 		in.answer(Refused, e, f.reason)
 		in.said = append(in.said, saying{Refused, e, true})
@@ -178,6 +179,9 @@ func (in *intake) act(h hint, f finding) error {
 	switch {
 	case e.State == Pending, e.State == Delivered, e.State == Dead, e.State == Cancelled && off != "":
 		was, _ := in.h.event(e.ID)
+		if in.h.isUnsaved(e.ID) {
+			in.changed = append(in.changed, was) // a 200 says that it is durable
+		}
 		in.answer(Known, was, was.Reason)
 		in.said = append(in.said, saying{Known, was, false})
 		return nil
@@ -233,39 +237,42 @@ func (in *intake) test(h hint) {
 	day := spend.DayOf(in.now)
 	id := testID(h.scope, h.period, day)
 	e, known := in.h.event(id)
-	if !known {
+	switch {
+	case known:
+	case in.testsOf(day) >= maxTests:
+		e = Event{Scope: h.scope, Period: h.period, Reason: "a test alert: not kept, there are enough of today, and never sent"}
+	default:
 		e = Event{
 			ID: id, Scope: h.scope, Period: h.period, Test: true, State: Rejected, day: day,
 			Reason: "a test alert: kept, and never sent", TriggeredAt: h.startsAt, Recorded: in.now, Changed: in.now,
 		}
-		if in.tests(day) < maxTests {
-			in.changed = append(in.changed, e)
-		}
+		in.changed = append(in.changed, e)
+		in.tests++
 	}
 	in.answer(Tested, e, e.Reason)
 	in.said = append(in.said, saying{Tested, e, false})
 }
 
-func (in *intake) tests(day spend.Day) int {
-	n := 0
-	for _, e := range in.changed {
-		if e.Test {
-			n++
-		}
+// testsOf returns how many tests of today are kept, those of this payload included. The
+// outbox is looked through once per payload, whatever the number of its alerts.
+func (in *intake) testsOf(day spend.Day) int {
+	if in.counted {
+		return in.tests
 	}
+	in.counted = true
 	in.h.mu.RLock()
 	defer in.h.mu.RUnlock()
 	for _, e := range in.h.events {
 		if e.Test && e.day == day {
-			n++
+			in.tests++
 		}
 	}
-	return n
+	return in.tests
 }
 
 // tell counts the decisions and writes their audit lines, once they are durable.
 func (in *intake) tell() {
-	lines := 0
+	lines := map[Decision]int{}
 	for _, s := range in.said {
 		if s.counts {
 			in.h.count(RejectedHint)
@@ -273,8 +280,8 @@ func (in *intake) tell() {
 		if s.decision != Later {
 			delete(in.h.waits, s.event.ID)
 		}
-		if s.event.ID == "" {
-			if lines++; lines > maxForeignLines {
+		if s.event.ID == "" || s.decision == Tested {
+			if lines[s.decision]++; lines[s.decision] > maxLines {
 				continue
 			}
 		}
@@ -283,9 +290,11 @@ func (in *intake) tell() {
 		}
 		in.h.audit(string(s.decision), s.event)
 	}
-	if in.foreign > maxForeignLines {
-		in.h.log.Info("hard cap: more alerts name caps that are not configured here",
-			"alerts", in.foreign-maxForeignLines)
+	if n := lines[Refused] - maxLines; n > 0 {
+		in.h.log.Info("hard cap: more alerts name caps that are not configured here", "alerts", n)
+	}
+	if n := lines[Tested] - maxLines; n > 0 {
+		in.h.log.Info("hard cap: more test alerts", "alerts", n)
 	}
 }
 
@@ -299,7 +308,7 @@ func (h *Hook) news(e Event) bool {
 func (in *intake) verdict(truncated uint64) error {
 	var errs []error
 	if len(in.later) > 0 {
-		errs = append(errs, fmt.Errorf("%w: %s", ErrLater, strings.Join(in.later[:min(len(in.later), maxForeignLines)], "; ")))
+		errs = append(errs, fmt.Errorf("%w: %s", ErrLater, strings.Join(in.later[:min(len(in.later), maxLines)], "; ")))
 	}
 	if truncated > 0 {
 		in.h.log.Error("Alertmanager cut alerts off: remove max_alerts from the hook's receiver", "alerts", truncated)

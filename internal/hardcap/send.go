@@ -103,8 +103,11 @@ func (h *Hook) send(ctx context.Context, t Target, e Event, now time.Time) resul
 	}
 	defer func() { _ = resp.Body.Close() }()
 	// The answer's body says nothing that counts; reading some of it lets the hook end
-	// its work in peace.
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	// its work in peace. After 101 the body is the connection itself, which heeds no
+	// deadline of the request.
+	if resp.StatusCode >= http.StatusOK {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	}
 	r := result{status: resp.StatusCode}
 	switch {
 	case resp.StatusCode >= 200 && resp.StatusCode < 300:
