@@ -129,6 +129,17 @@ func manyEvents(t *testing.T, h *harness) {
 		h.put(want...)
 		h.wantEvents(want...)
 	}
+	// As small as events can be: an engine may limit their number rather than their bytes.
+	var tiny []store.OutboxEvent
+	for n := range 4000 {
+		tiny = append(tiny, event(strconv.FormatInt(int64(n), 36), today+1, ""))
+	}
+	h.put(tiny...)
+	all := h.events()
+	if len(all) != 2500+len(tiny) {
+		t.Fatalf("%d events", len(all))
+	}
+	h.wantEvents(all...)
 }
 
 // largeEvents puts more bytes at once than a transaction takes.
