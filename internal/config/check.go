@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -90,19 +91,23 @@ func (d *decoder) span(key string, v, low, high time.Duration) bool {
 func (d *decoder) checkTokens(c *Config) {
 	admin := d.tokens("web.admin_token", c.Web.AdminToken)
 	read := d.tokens("web.read_token", c.Web.ReadToken)
-	d.tokens("hard_cap.inbound_token", c.HardCap.InboundToken)
-	for _, r := range read {
-		for _, a := range admin {
-			if digestOf(r).equal(digestOf(a)) {
-				d.warnf("web.read_token",
-					"is also an admin token: everyone who may read may administrate; make another one")
-				return
-			}
-		}
+	inbound := d.tokens("hard_cap.inbound_token", c.HardCap.InboundToken)
+	if shareToken(inbound, admin) {
+		d.warnf(d.givenKey("hard_cap.inbound_token"),
+			"is also an admin token: whoever reads Alertmanager's files may administrate; make another one")
+	}
+	if shareToken(read, admin) {
+		d.warnf("web.read_token", "is also an admin token: everyone who may read may administrate; make another one")
 	}
 	if len(read) == 0 && c.Web.MetricsOpen && d.given("web.metrics_open") {
 		d.warnf("web.metrics_open", "has no effect: /metrics is open as long as no read_token is set")
 	}
+}
+
+func shareToken(some, others []string) bool {
+	return slices.ContainsFunc(some, func(a string) bool {
+		return slices.ContainsFunc(others, func(b string) bool { return digestOf(a).equal(digestOf(b)) })
+	})
 }
 
 func (d *decoder) tokens(key string, v *secret.Value) []string {

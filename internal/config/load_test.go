@@ -188,6 +188,11 @@ func TestWarnings(t *testing.T) {
 			p + "web: {admin_token: CANARY, read_token: CANARY}",
 			"aispend.yml:2: web.read_token: is also an admin token: everyone who may read may administrate; make another one",
 		},
+		"one token for Alertmanager and admins": {
+			p + "web: {admin_token: CANARY}\nhard_cap: {inbound_token: CANARY}",
+			"aispend.yml:3: hard_cap.inbound_token: is also an admin token: whoever reads Alertmanager's files may " +
+				"administrate; make another one",
+		},
 		"metrics_open alone": {
 			p + "web: {metrics_open: true}",
 			"aispend.yml:2: web.metrics_open: has no effect: /metrics is open as long as no read_token is set",
