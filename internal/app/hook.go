@@ -49,14 +49,14 @@ func (a *App) startDeliveries(down *teardown) {
 // needs no restart.
 func (a *App) hookTarget() (hardcap.Target, error) {
 	c := a.config().HardCap
-	t := hardcap.Target{DryRun: c.DryRun}
-	if c.URL.Set() {
-		url, err := c.URL.Get()
-		if err != nil {
-			return hardcap.Target{}, fmt.Errorf("hard_cap.url: %w", err)
-		}
-		t.URL = url
+	if c.DryRun || !c.URL.Set() {
+		return hardcap.Target{DryRun: c.DryRun}, nil // nothing is sent: what cannot be read holds nothing up
 	}
+	url, err := c.URL.Get()
+	if err != nil {
+		return hardcap.Target{}, fmt.Errorf("hard_cap.url: %w", err)
+	}
+	t := hardcap.Target{URL: url}
 	if c.Secret.Set() {
 		text, err := c.Secret.Get()
 		if err != nil {
