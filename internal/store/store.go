@@ -1,7 +1,8 @@
 // Package store is the contract of aispend's persistence: the ledger (what every
 // source says about every day), the archive (every raw page, for audit and
-// replay), the outbox (what the hard-cap hook has to deliver) and their upkeep. The engine lives in store/badger; the conformance
-// suite that any engine must pass in store/storetest.
+// replay), the outbox (what the hard-cap hook has to deliver) and their upkeep. The
+// engine lives in store/badger; the conformance suite that any engine must pass in
+// store/storetest.
 package store
 
 import (

@@ -329,8 +329,8 @@ func (s *Store) loadOutbox(txn *badger.Txn) {
 	if mark == nil || len(o.events) == mark.Events && (damaged || bytes.Equal(o.sum[:], mark.Sum)) {
 		return
 	}
-	o.lost = errors.Join(o.lost, fmt.Errorf("%w: %d events of the hard-cap hook were found where %d were written, "+
-		"or older versions of them", store.ErrCorrupt, len(o.events), mark.Events))
+	o.lost = errors.Join(o.lost, fmt.Errorf("%w: %d events of the hard-cap hook were found where %d were "+
+		"written, or older versions of them", store.ErrCorrupt, len(o.events), mark.Events))
 	s.corrupt.Store(true)
 	s.opt.Logger.Error("outbox has lost events or newest versions of events", "events", len(o.events),
 		"written", mark.Events)
@@ -353,7 +353,8 @@ func (s *Store) readOutbox(txn *badger.Txn) (damaged bool) {
 		if err != nil {
 			damaged, ref.sum = true, digest{}
 			s.corrupt.Store(true)
-			s.opt.Logger.Error("event of the hard-cap hook is damaged", "event", k.event, "day", k.day.String(), "err", err)
+			s.opt.Logger.Error("event of the hard-cap hook is damaged", "event", k.event,
+				"day", k.day.String(), "err", err)
 		}
 		// An id on two days was put again after the first had been lost: the later counts.
 		s.outbox.set(k.event, ref)
