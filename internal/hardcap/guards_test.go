@@ -1,0 +1,222 @@
+package hardcap_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aispend/aispend/internal/caps"
+	"github.com/aispend/aispend/internal/hardcap"
+	"github.com/aispend/aispend/spend"
+)
+
+// The tests of this file hold guards that a mutation pass found without one.
+
+// A scope is known by the label that its metrics, and so its alerts, carry.
+func TestScopeIsKnownByItsLabel(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		const scope = "research\ttools"
+		label, _ := spend.CleanLabel(scope)
+		r.caps = append(r.caps, caps.Cap{
+			Scope: scope, Match: caps.Match{Provider: "openai"}, Period: caps.Month, Hard: usd("10"),
+		})
+		r.run()
+		r.spends(openai, "11")
+		r.wantDecision(hardcap.Recorded, firing(label, "month", r.now()))
+		time.Sleep(time.Second)
+		r.wantStates(scope + "/month 10 delivered")
+	})
+}
+
+// A clock that was weeks ahead leaves events of a period that is not there yet: they
+// are of no breach of the present one.
+func TestPeriodThatIsNotThereYet(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		const ahead = 10 * 24 * time.Hour
+		r.epoch += ahead
+		r.wire.set(refused)
+		r.run()
+		r.breach()
+		r.wire.set(nil)
+		r.change(func(r *rig) { r.epoch -= ahead })
+		r.spends(openai, "1000") // this month is breached as well
+		n := len(r.wire.all())
+		time.Sleep(10 * time.Minute)
+		if got := len(r.wire.all()); got != n {
+			t.Errorf("%d deliveries of December in November", got-n)
+		}
+		r.wantStates("openai/month 1000 cancelled")
+		if e := r.hook.Deliveries()[0]; !strings.Contains(e.Reason, "another period") {
+			t.Errorf("event %+v", e)
+		}
+	})
+}
+
+// Of many alerts at once one records the event, and the others find it.
+func TestAlertsAtOnce(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		for round := range 5 {
+			r.limit(0, fmt.Sprint(100+round))
+			r.spends(openai, "1000")
+			var wg sync.WaitGroup
+			got := make(chan hardcap.Decision, 40)
+			for i := range 20 {
+				wg.Go(func() {
+					receipt, err := r.tell(firing("openai", "month", r.now()), firing(fmt.Sprint("nobody", i), "month", r.now()))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					got <- receipt.Answers[0].Decision
+					_, _ = r.tell(firing("openai", "month", r.now().Add(time.Nanosecond))) // waits
+				})
+			}
+			wg.Wait()
+			close(got)
+			count := map[hardcap.Decision]int{}
+			for d := range got {
+				count[d]++
+			}
+			if count[hardcap.Recorded] != 1 || count[hardcap.Known] != 19 {
+				t.Errorf("decisions %v", count)
+			}
+		}
+	})
+}
+
+// without is a ledger that cannot add up.
+type without struct {
+	*rig
+	err error
+}
+
+func (w without) Totals(spend.Window, bool) (map[string]spend.Money, error) { return nil, w.err }
+
+// Whatever the ledger cannot say is an error of its own: neither "not yet" nor a
+// rejection, and nothing of the payload is done.
+func TestErrorOfTheLedgerIsNoAnswer(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.spends(openai, "1000")
+		canary := errors.New("ledger-canary")
+		r.change(func(r *rig) { r.broken = canary })
+		if receipt, err := r.tell(firing("openai", "month", r.now())); !errors.Is(err, canary) || len(receipt.Answers) != 0 {
+			t.Errorf("receipt %+v, error %v", receipt, err)
+		}
+		r.change(func(r *rig) { r.broken = nil })
+		h := hardcap.New(hardcap.Options{
+			Outbox: r.store, Ledger: without{r, canary}, Now: r.now,
+			Target: func() (hardcap.Target, error) { return r.target, nil },
+		})
+		receipt, err := h.Receive(t.Context(), payload(firing("openai", "month", r.now()), firing("nobody", "month", r.now())))
+		if !errors.Is(err, canary) || len(receipt.Answers) != 0 || len(h.Deliveries()) != 0 {
+			t.Errorf("receipt %+v, error %v, deliveries %+v", receipt, err, h.Deliveries())
+		}
+	})
+}
+
+// An alert that the ledger sees no breach for changes nothing about an event that is
+// there, and is not counted as one that was rejected.
+func TestRejectedBesideAnEvent(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.breach()
+		r.spends(openai, "999")
+		r.wantDecision(hardcap.Refused, firing("openai", "month", r.now()))
+		r.wantStates("openai/month 1000 pending")
+		r.wantCounts("ok 0, retried 0, rejected 0, cancelled 0, dead 0")
+		r.run()
+		time.Sleep(time.Second)
+		r.wantCounts("ok 0, retried 0, rejected 0, cancelled 1, dead 0")
+	})
+}
+
+// A ledger without any cost is one of nothing, in the body too.
+func TestNoTotals(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.spends(openai, "1000")
+		h := hardcap.New(hardcap.Options{
+			Outbox: r.store, Ledger: without{r, nil}, Now: r.now,
+			Target: func() (hardcap.Target, error) { return r.target, nil },
+		})
+		if _, err := h.Receive(t.Context(), payload(firing("openai", "month", r.now()))); err != nil {
+			t.Fatal(err)
+		}
+		if b := string(h.Deliveries()[0].Body); !strings.Contains(b, `"totals":{"global":0}`) {
+			t.Errorf("body %s", b)
+		}
+	})
+}
+
+// An event that is armed anew begins anew: no attempt of before counts, and a secret
+// that cannot be read keeps nobody from arming it.
+func TestArmedAnewBeginsAnew(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(always(500))
+		r.run()
+		r.breach()
+		time.Sleep(time.Hour) // pauses of more than half an hour by now
+		r.spends(openai, "1")
+		time.Sleep(time.Minute)
+		r.wantStates("openai/month 1000 cancelled")
+		n := len(r.wire.all())
+		r.spends(openai, "1000")
+		r.change(func(r *rig) { r.unread = errors.New("unreadable") })
+		r.wantDecision(hardcap.Recorded, firing("openai", "month", r.now()))
+		if e := r.hook.Deliveries()[0]; e.Attempts != 0 || e.Status != 0 || e.LastError != "" || !e.LastAttempt.IsZero() {
+			t.Errorf("event %+v", e)
+		}
+		r.change(func(r *rig) { r.unread = nil })
+		time.Sleep(time.Minute)
+		if got := len(r.wire.all()) - n; got < 3 {
+			t.Errorf("%d attempts in a minute", got)
+		}
+	})
+}
+
+// What an admin insisted on is over when the event is cancelled: armed anew by an alert
+// it is not sent to a URL that answered 410.
+func TestInsistingEndsWithTheEvent(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(always(410))
+		r.run()
+		id := r.breach().ID
+		r.wantDecision(hardcap.Recorded, firing("global", "week", r.now()))
+		time.Sleep(time.Minute)
+		r.wantStates("global/week 500 dead", "openai/month 1000 dead")
+		n := len(r.wire.all())
+		r.spends(openai, "600") // of the week's 500, not of the month's 1000
+		if _, err := r.hook.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.wantStates("global/week 500 dead", "openai/month 1000 cancelled")
+		r.spends(openai, "1000")
+		r.wantDecision(hardcap.Recorded, firing("openai", "month", r.now()))
+		time.Sleep(time.Minute)
+		r.wantStates("global/week 500 dead", "openai/month 1000 dead")
+		if got := len(r.wire.all()); got != n {
+			t.Errorf("%d more requests to a URL that is gone", got-n)
+		}
+	})
+}
+
+// The event of a changed limit says what is spent now.
+func TestChangedLimitTellsTheTotal(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(refused)
+		r.run()
+		r.breach()
+		time.Sleep(time.Second)
+		r.spends(openai, "1200.25")
+		r.limit(0, "1100")
+		time.Sleep(time.Minute)
+		for _, e := range r.hook.Deliveries() {
+			if e.Threshold.Equal(usd("1100")) && (!e.Total.Equal(usd("1200.25")) || !strings.Contains(string(e.Body), `"total":1200.25`)) {
+				t.Errorf("event %+v, body %s", e, e.Body)
+			}
+		}
+		r.wantStates("openai/month 1100 pending", "openai/month 1000 cancelled")
+	})
+}
