@@ -127,7 +127,7 @@ func (h *Hook) saveAgain(ctx context.Context) {
 func (h *Hook) review(ctx context.Context) (due []string, err error) {
 	h.changing.Lock()
 	defer h.changing.Unlock()
-	statuses, _, err := h.opts.Ledger.Look()
+	statuses, sources, err := h.opts.Ledger.Look()
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (h *Hook) review(ctx context.Context) (due []string, err error) {
 			}
 		}
 	}
-	return due, nil
+	return h.fresh(due, statuses, sources, now), nil
 }
 
 func (h *Hook) busy(id string) bool {

@@ -68,6 +68,8 @@ type Hook struct {
 	changing sync.Mutex
 	waits    map[string]string // why an alert of an event could not be judged, as last said
 
+	started time.Time // set by Load
+
 	mu      sync.RWMutex // guards what follows
 	events  map[string]Event
 	sending map[string]bool // events with an attempt under way
@@ -146,7 +148,7 @@ func (h *Hook) Load(ctx context.Context) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.events = events
+	h.events, h.started = events, h.opts.Now()
 	return nil
 }
 

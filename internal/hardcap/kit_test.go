@@ -244,11 +244,12 @@ func (r *rig) shut() {
 	}
 }
 
-// restart ends the daemon and starts it again.
+// restart ends the daemon and starts it again; its first pulls are applied at once.
 func (r *rig) restart() {
 	r.t.Helper()
 	r.shut()
 	r.open()
+	r.pulled(openai, claude)
 	r.run()
 }
 

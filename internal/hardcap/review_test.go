@@ -203,4 +203,5 @@ func (r *rig) retargetKeeping(asking func()) {
 	if err := r.hook.Load(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
+	r.pulled(openai, claude)
 }
