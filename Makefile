@@ -43,8 +43,9 @@ test-e2e: $(GOTESTSUM) $(PROMTOOL) $(PROMETHEUS) $(AMTOOL) $(ALERTMANAGER) ## re
 	$(GOTESTSUM) --format pkgname -- -race -timeout 15m ./test/e2e/... ./dashboards/... ./internal/amclient/...
 	cd test/stack && $(GOTESTSUM) --format pkgname -- -timeout 15m ./...
 
-test-kill: ## 200 SIGKILLs at random moments, every sum checked after each
-	AISPEND_KILLS=200 AISPEND_CRASH_ROUNDS=200 $(GO) test -count=1 -timeout 40m -run 'Kill' -v ./internal/store/badger ./cmd/aispend
+test-kill: ## 200 SIGKILLs at random moments, every sum checked after each; 120 between a hard cap and its hook
+	AISPEND_KILLS=200 AISPEND_CRASH_ROUNDS=200 AISPEND_HOOK_KILLS=100 $(GO) test -count=1 -timeout 40m -run 'Kill' -v \
+	  ./internal/store/badger ./cmd/aispend ./test/e2e
 
 mutate: $(PROMTOOL) ## put mistakes into the alerting rules and list those that no test notices
 	$(GO) run ./rules/mutate

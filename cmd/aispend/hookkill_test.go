@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -28,7 +27,6 @@ type hookSite struct {
 
 	hook *receiver.Receiver
 	rng  *rand.Rand
-	mode receiver.Mode // in which the daemon is killed
 
 	mu    sync.Mutex
 	bills map[string]string // by model: what today has cost
@@ -120,25 +118,8 @@ func (h *hookSite) set(m receiver.Mode) {
 	}
 }
 
-// alarm is what Alertmanager posts: the fields of its payload, version 4.
-func alarm(scope string, startsAt time.Time) []byte {
-	labels := map[string]string{
-		"alertname": "AISpendCapReached", "job": "aispend", "scope": scope, "period": "month", "level": "hard", "severity": "critical",
-	}
-	b, err := json.Marshal(map[string]any{
-		"receiver": "aispend-hard-cap-hook", "status": "firing", "version": "4", "groupKey": "{}:{" + scope + "}",
-		"truncatedAlerts": 0, "groupLabels": labels, "commonLabels": labels, "commonAnnotations": map[string]string{},
-		"externalURL": "http://alertmanager.example.com:9093",
-		"alerts": []map[string]any{{
-			"status": "firing", "labels": labels, "annotations": map[string]string{}, "startsAt": startsAt.UTC(),
-			"endsAt": time.Time{}, "generatorURL": "http://prometheus.example.com:9090/graph", "fingerprint": "a32215f88489a03f",
-		}},
-	})
-	if err != nil {
-		panic(err) // strings and times
-	}
-	return b
-}
+// alarm is what Alertmanager posts of a round.
+func alarm(scope string) []byte { return receiver.Alarm(scope, "month", time.Now()) }
 
 // postAlarm makes one request; 0 means that no answer came.
 func (d *daemon) postAlarm(payload []byte) (int, string) {
@@ -289,10 +270,10 @@ func delivered(m receiver.Mode) func(*hookSite, *daemon, string) *daemon {
 	return func(h *hookSite, d *daemon, scope string) *daemon {
 		h.set(m)
 		h.bill(scope, "0.6")
-		d.tell(alarm(scope, time.Now()), "recorded")
+		d.tell(alarm(scope), "recorded")
 		d = h.kill(d, nil)
 		e := d.becomes(scope, "delivered")
-		d.tell(alarm(scope, time.Now()), "known") // the alert goes on
+		d.tell(alarm(scope), "known") // the alert goes on
 		if again := d.becomes(scope, "delivered"); again.ID != e.ID {
 			h.t.Errorf("%s had id %s and has %s", scope, e.ID, again.ID)
 		}
@@ -319,7 +300,7 @@ func (h *hookSite) silent(d *daemon, scope string, before int, reason string) {
 func (h *hookSite) falls(d *daemon, scope string) *daemon {
 	h.set(h.down())
 	h.bill(scope, "0.6")
-	d.tell(alarm(scope, time.Now()), "recorded")
+	d.tell(alarm(scope), "recorded")
 	before := 0
 	d = h.kill(d, func() {
 		h.bill(scope, "0.4")
@@ -333,7 +314,7 @@ func (h *hookSite) falls(d *daemon, scope string) *daemon {
 func (h *hookSite) raised(d *daemon, scope string) *daemon {
 	h.set(h.down())
 	h.bill(scope, "0.6")
-	d.tell(alarm(scope, time.Now()), "recorded")
+	d.tell(alarm(scope), "recorded")
 	before := 0
 	d = h.kill(d, func() {
 		h.raise[scope] = "0.9"
@@ -348,7 +329,7 @@ func (h *hookSite) raised(d *daemon, scope string) *daemon {
 func (h *hookSite) unbreached(d *daemon, scope string) *daemon {
 	h.set(receiver.Accept)
 	h.bill(scope, "0.4")
-	d.tell(alarm(scope, time.Now()), "rejected")
+	d.tell(alarm(scope), "rejected")
 	d = h.kill(d, nil)
 	d.becomes(scope, "rejected")
 	return d
@@ -359,7 +340,7 @@ func (h *hookSite) unbreached(d *daemon, scope string) *daemon {
 func (h *hookSite) unanswered(d *daemon, scope string) *daemon {
 	h.set(receiver.Accept)
 	h.bill(scope, "0.6")
-	payload := alarm(scope, time.Now())
+	payload := alarm(scope)
 	if status, body := d.postAlarm(payload); status != http.StatusServiceUnavailable {
 		h.t.Fatalf("%s: an alarm without newer data is answered %d %s", scope, status, body)
 	}

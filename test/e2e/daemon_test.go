@@ -26,17 +26,17 @@ const runawayModel = "gpt-6-rogue"
 type company struct {
 	*simulator.World
 
-	servers  *simulator.Servers
-	mu       sync.Mutex
-	today    map[string]string // amounts by model, as the page spells them
-	tomorrow map[string]string
+	servers *simulator.Servers
+	began   spend.Day
+	mu      sync.Mutex
+	bills   map[spend.Day]map[string]string // amounts by model, as the page spells them
 }
 
 // newCompany starts the providers. Everything but the runaway model stands still,
 // also over a midnight, so that limits can be set around a known sum.
 func newCompany(t *testing.T, now func() time.Time) *company {
 	t.Helper()
-	c := &company{today: map[string]string{runawayModel: "1.25"}, tomorrow: map[string]string{}, World: simulator.New(simulator.Options{
+	c := &company{bills: map[spend.Day]map[string]string{}, World: simulator.New(simulator.Options{
 		Seed: 11, Tiny: true, Plain: true, NoRunaway: true, NoRestatement: true, Now: now,
 	})}
 	var err error
@@ -44,37 +44,42 @@ func newCompany(t *testing.T, now func() time.Time) *company {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.servers.Close() })
-	today := spend.DayOf(c.Now())
-	project := c.Projects(simulator.OpenAI)[0]
-	for day, amounts := range map[spend.Day]map[string]string{today: c.today, today + 1: c.tomorrow} {
-		c.Revise(simulator.OpenAI, day, func([]simulator.Row) []simulator.Row {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			var rows []simulator.Row
-			for _, model := range slices.Sorted(maps.Keys(amounts)) {
-				rows = append(rows, simulator.Row{Model: model, Project: project, Item: model + ", output", Literal: amounts[model]})
-			}
-			return rows
-		})
-	}
+	c.began = spend.DayOf(c.Now())
+	today := c.began
+	c.spends(runawayModel, "1.25")
+	c.spendsOn(today+1, runawayModel, "0")
 	none := func([]simulator.Row) []simulator.Row { return nil }
 	c.Revise(simulator.Anthropic, today, none)
 	c.Revise(simulator.Anthropic, today+1, none)
 	return c
 }
 
-// spends sets what a model has cost today, as the page spells it.
-func (c *company) spends(model, literal string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.today[model] = literal
-}
+// spends sets what a model has cost on the day on which the test began, as the page
+// spells it.
+func (c *company) spends(model, literal string) { c.spendsOn(c.began, model, literal) }
 
-// spendsTomorrow is spends for the day after the one on which the test began.
-func (c *company) spendsTomorrow(model, literal string) {
+// spendsOn is spends for another day. What is not said of a day costs nothing at OpenAI.
+func (c *company) spendsOn(day spend.Day, model, literal string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.tomorrow[model] = literal
+	_, known := c.bills[day]
+	if !known {
+		c.bills[day] = map[string]string{}
+	}
+	c.bills[day][model] = literal
+	c.mu.Unlock()
+	if known {
+		return
+	}
+	project := c.Projects(simulator.OpenAI)[0]
+	c.Revise(simulator.OpenAI, day, func([]simulator.Row) []simulator.Row {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var rows []simulator.Row
+		for _, model := range slices.Sorted(maps.Keys(c.bills[day])) {
+			rows = append(rows, simulator.Row{Model: model, Project: project, Item: model + ", output", Literal: c.bills[day][model]})
+		}
+		return rows
+	})
 }
 
 // month is the exact cost of the month so far at OpenAI.

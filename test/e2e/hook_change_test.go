@@ -123,7 +123,7 @@ func TestHookRollover(t *testing.T) {
 	d.wantAnswer(hookToken, genuine, http.StatusOK, `"decision":"rejected"`)
 	s.over("model", 1)
 	from := time.Now()
-	s.company.spendsTomorrow("model", "0.7")
+	s.company.spendsOn(s.company.began+1, "model", "0.7")
 	got := s.accepted("model")
 	t.Logf("a breach of the new month: breach to hook %.1f s", got.At.Sub(from).Seconds())
 	if start := spend.DayOf(end).String(); got.ID == old.ID || got.Body.Breaches[0].PeriodStart != start {

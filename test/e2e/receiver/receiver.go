@@ -85,6 +85,8 @@ type Receiver struct {
 	secrets []string
 
 	mu      sync.Mutex
+	idle    *sync.Cond // reading has become 0
+	reading int        // requests under way
 	mode    Mode
 	changed chan struct{} // closed at the next change of mode
 	server  *http.Server  // nil while it refuses
@@ -98,6 +100,7 @@ type Receiver struct {
 // of now, which is the sender's clock.
 func New(address string, now func() time.Time) (*Receiver, error) {
 	r := &Receiver{now: now, address: address, mode: Refuse, changed: make(chan struct{}), ids: map[string]string{}}
+	r.idle = sync.NewCond(&r.mu)
 	for range 2 {
 		var key [32]byte
 		_, _ = rand.Read(key[:]) // never fails
@@ -113,7 +116,7 @@ func (r *Receiver) URL() string { return "http://" + r.address + Path }
 func (r *Receiver) Secrets() string { return strings.Join(r.secrets, "\n") + "\n" }
 
 // Set changes the mode. Connections of the mode before are cut, except that what
-// AcceptLate has kept waiting is answered.
+// AcceptLate has kept waiting is answered. Once it refuses, no delivery is being read.
 func (r *Receiver) Set(m Mode) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,6 +127,9 @@ func (r *Receiver) Set(m Mode) error {
 	case m == Refuse && r.server != nil:
 		err := r.server.Close()
 		r.server = nil
+		for r.reading > 0 {
+			r.idle.Wait()
+		}
 		return err
 	case m == Refuse || r.server != nil:
 		return nil
@@ -139,6 +145,8 @@ func (r *Receiver) Set(m Mode) error {
 
 // ServeHTTP takes one delivery.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	r.enter(1)
+	defer r.enter(-1)
 	raw, err := io.ReadAll(io.LimitReader(req.Body, 64<<10))
 	if err != nil {
 		return // the sender is gone
@@ -167,6 +175,14 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case Accept:
 		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func (r *Receiver) enter(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reading += n; r.reading == 0 {
+		r.idle.Broadcast()
 	}
 }
 
