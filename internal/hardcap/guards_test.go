@@ -3,8 +3,10 @@ package hardcap_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -218,5 +220,142 @@ func TestChangedLimitTellsTheTotal(t *testing.T) {
 			}
 		}
 		r.wantStates("openai/month 1100 pending", "openai/month 1000 cancelled")
+	})
+}
+
+// counting is a ledger that counts how often it is asked.
+type counting struct {
+	*rig
+	asked *atomic.Int32
+}
+
+func (c counting) Look() ([]caps.Status, []spend.SourceStatus, error) {
+	c.asked.Add(1)
+	return c.rig.Look()
+}
+
+// A ledger that cannot answer is asked four times a minute, not all the time.
+func TestBrokenLedgerIsNotHammered(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		var asked atomic.Int32
+		r.hook = hardcap.New(hardcap.Options{
+			Outbox: r.store, Ledger: counting{r, &asked}, Now: r.now,
+			Target: func() (hardcap.Target, error) { return r.target, nil },
+		})
+		r.hook.SetTransport(r.wire)
+		r.wire.set(refused)
+		r.breach()
+		r.run()
+		time.Sleep(time.Second)
+		r.change(func(r *rig) { r.broken = errors.New("broken") })
+		before := asked.Load()
+		time.Sleep(time.Minute)
+		if n := asked.Load() - before; n < 3 || n > 6 {
+			t.Errorf("asked %d times in a minute", n)
+		}
+	})
+}
+
+// Run returns when what came of the last attempt has been put away.
+func TestRunEndsAfterItsAttempts(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(func(_ int, q *http.Request) (*http.Response, error) {
+			<-q.Context().Done()
+			time.Sleep(time.Second) // the answer was on its way
+			return status(204), nil
+		})
+		r.run()
+		r.breach()
+		time.Sleep(time.Second)
+		r.stop()
+		r.wantStates("openai/month 1000 delivered")
+		r.stop = func() {}
+		r.restart()
+		time.Sleep(time.Hour)
+		if n := len(r.wire.all()); n != 1 {
+			t.Errorf("%d deliveries", n)
+		}
+	})
+}
+
+// What could not be stored is stored within seconds of when it can be, unasked.
+func TestStoredUnasked(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		room := func(n uint64) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.free = n
+		}
+		r.wire.set(func(int, *http.Request) (*http.Response, error) {
+			room(1 << 10)
+			return status(204), nil
+		})
+		r.run()
+		r.breach()
+		time.Sleep(time.Minute)
+		room(1 << 40)
+		time.Sleep(20 * time.Second)
+		r.wire.set(nil)
+		r.restart()
+		time.Sleep(time.Minute)
+		if n := len(r.wire.all()); n != 1 {
+			t.Errorf("%d deliveries", n)
+		}
+	})
+}
+
+// Alertmanager asks again every few seconds: the log tells once why it has to, again
+// when the reason is another one or has come back, and the answer stays short.
+func TestWaitingIsToldOnce(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		lines := func() int { return strings.Count(r.log.String(), "decision=later") }
+		r.spends(openai, "1000")
+		began := r.now().Add(time.Second)
+		time.Sleep(time.Minute)
+		for range 10 {
+			if _, err := r.tell(firing("openai", "month", began)); !errors.Is(err, hardcap.ErrLater) {
+				t.Fatal(err)
+			}
+		}
+		if n := lines(); n != 1 {
+			t.Errorf("%d lines", n)
+		}
+		r.pulled(openai)
+		r.wantDecision(hardcap.Recorded, firing("openai", "month", began))
+		time.Sleep(time.Minute)
+		if _, err := r.tell(firing("openai", "month", r.now())); !errors.Is(err, hardcap.ErrLater) {
+			t.Fatal(err)
+		}
+		if n := lines(); n != 2 {
+			t.Errorf("%d lines after a decision came between", n)
+		}
+		var many []alert
+		for i := range 30 {
+			name := fmt.Sprint("cap", i)
+			r.caps = append(r.caps, caps.Cap{Scope: name, Match: caps.Match{Provider: "openai"}, Period: caps.Day, Hard: usd("1")})
+			many = append(many, firing(name, "day", r.now()))
+		}
+		if _, err := r.tell(many...); strings.Count(err.Error(), "no data newer") != 10 {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// What a hook refused for ever stays dead while nothing may be sent at all.
+func TestGoneStaysDeadWithoutAHook(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(always(410))
+		r.run()
+		r.breach()
+		time.Sleep(time.Minute)
+		for _, target := range []hardcap.Target{{}, {URL: "https://other.example/", DryRun: true}} {
+			r.change(func(r *rig) { r.target = target })
+			time.Sleep(time.Minute)
+			r.wantStates("openai/month 1000 dead")
+		}
+		r.wire.set(nil)
+		r.change(func(r *rig) { r.target.DryRun = false })
+		time.Sleep(time.Minute)
+		r.wantStates("openai/month 1000 delivered")
 	})
 }
