@@ -359,3 +359,120 @@ func TestGoneStaysDeadWithoutAHook(t *testing.T) {
 		r.wantStates("openai/month 1000 delivered")
 	})
 }
+
+// A cancelled event tells the total that it was cancelled by, of its own period and as
+// far as one is known.
+func TestCancelledTellsTheTotal(t *testing.T) {
+	for name, tc := range map[string]struct {
+		then  func(*rig)
+		state hardcap.State
+		total string
+	}{
+		"the bill fell":    {func(r *rig) { r.spends(openai, "999.99") }, hardcap.Cancelled, "999.99"},
+		"the period ended": {func(*rig) { time.Sleep(5 * time.Hour) }, hardcap.Cancelled, "1003.5"},
+		"nobody knows": {func(r *rig) {
+			r.change(func(r *rig) {
+				r.sources[0].CoveredFrom, r.sources[1].CoveredFrom = day("2026-11-30"), day("2026-11-30")
+			})
+		}, hardcap.Pending, "1003.5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			story(t, "2026-11-30T20:00:00Z", func(t *testing.T, r *rig) {
+				r.wire.set(refused)
+				r.run()
+				r.breach()
+				time.Sleep(time.Second)
+				tc.then(r)
+				time.Sleep(time.Minute)
+				e := r.hook.Deliveries()[0]
+				if e.State != tc.state || !e.Total.Equal(usd(tc.total)) || e.State == hardcap.Pending && e.Reason == "" {
+					t.Errorf("event %+v", e)
+				}
+			})
+		})
+	}
+}
+
+// The longest waiting is sent first where not all can be sent at once.
+func TestOldestFirst(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.caps = nil
+		var told []string
+		r.spends(openai, "1000")
+		for i := range 20 {
+			name := fmt.Sprint("cap", i)
+			r.caps = append(r.caps, caps.Cap{Scope: name, Match: caps.Match{Provider: "openai"}, Period: caps.Month, Hard: usd("1")})
+			told = append(told, r.wantDecision(hardcap.Recorded, firing(name, "month", r.now().Add(-time.Minute))).ID)
+			time.Sleep(time.Second)
+		}
+		r.wire.set(func(int, *http.Request) (*http.Response, error) {
+			time.Sleep(10 * time.Second)
+			return status(204), nil
+		})
+		r.run()
+		time.Sleep(time.Second)
+		first := map[string]bool{}
+		for _, q := range r.wire.all() {
+			first[q.id] = true
+		}
+		for i, id := range told {
+			if first[id] != (i < 8) {
+				t.Errorf("cap%d is among the first %d: %t", i, len(first), first[id])
+			}
+		}
+		time.Sleep(time.Minute)
+		if n := len(r.wire.all()); n != 20 {
+			t.Errorf("%d deliveries", n)
+		}
+	})
+}
+
+// A target that cannot be read is as empty as one without a URL, and is none: what
+// is pending waits for it.
+func TestUnreadableTargetCancelsNothing(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		var mended atomic.Bool
+		r.retarget(func(int) (hardcap.Target, error) {
+			if mended.Load() {
+				return hardcap.Target{URL: hookURL}, nil
+			}
+			return hardcap.Target{}, errors.New("unreadable")
+		})
+		r.hook.SetTransport(r.wire)
+		r.run()
+		r.breach()
+		time.Sleep(time.Minute)
+		r.wantStates("openai/month 1000 pending")
+		statuses, _, err := r.Look()
+		if s := r.hook.Stats(statuses); err != nil || len(s.Delivered) != 2 {
+			t.Errorf("figures %+v, %v", s, err)
+		}
+		mended.Store(true)
+		time.Sleep(2 * time.Minute)
+		r.wantStates("openai/month 1000 delivered")
+	})
+}
+
+// A minute in which the ledger cannot tell brings no attempt forward.
+func TestUnknownKeepsThePause(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(refused)
+		r.run()
+		r.breach()
+		time.Sleep(time.Hour)
+		next, n := r.hook.Deliveries()[0].NextAttempt, len(r.wire.all())
+		if next.Sub(r.now()) < 10*time.Minute {
+			t.Fatalf("the next attempt is at %s", next)
+		}
+		know := func(from string) {
+			r.change(func(r *rig) { r.sources[0].CoveredFrom, r.sources[1].CoveredFrom = day(from), day(from) })
+		}
+		know("2026-11-24")
+		time.Sleep(time.Minute)
+		know("2026-01-01")
+		time.Sleep(time.Minute)
+		if got := r.hook.Deliveries()[0].NextAttempt; !got.Equal(next) || len(r.wire.all()) != n {
+			t.Errorf("%d attempts more, the next at %s instead of %s", len(r.wire.all())-n, got, next)
+		}
+	})
+}
