@@ -339,6 +339,7 @@ func (s *stack) wantForgeriesInert(genuine []byte) {
 		s.t.Errorf("forgeries reached the hook: %+v", all)
 	}
 	s.prom.start()
-	got := s.accepted("later")
-	d.is(got.ID, "delivered")
+	if got, e := s.accepted("later"), d.becomes("later", "delivered"); got.ID != e.ID {
+		s.t.Errorf("the hook was told of %s, the outbox has %+v", got.ID, e)
+	}
 }
