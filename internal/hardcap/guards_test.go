@@ -476,3 +476,81 @@ func TestUnknownKeepsThePause(t *testing.T) {
 		}
 	})
 }
+
+// A limit that comes back finds its event as it was left: what was delivered is not
+// sent again, what was cancelled goes on.
+func TestLimitThatComesBack(t *testing.T) {
+	for name, answer := range map[string]func(int, *http.Request) (*http.Response, error){"delivered": nil, "pending": refused} {
+		t.Run(name, func(t *testing.T) {
+			story(t, noon, func(t *testing.T, r *rig) {
+				r.wire.set(answer)
+				r.run()
+				r.breach()
+				time.Sleep(time.Second)
+				first := r.hook.Deliveries()[0]
+				r.wire.set(refused)
+				r.spends(openai, "1200")
+				r.limit(0, "1100")
+				if name == "delivered" { // nothing waited whose place the new one could take
+					r.wantDecision(hardcap.Recorded, firing("openai", "month", r.now()))
+				}
+				time.Sleep(time.Minute)
+				r.limit(0, "1000")
+				time.Sleep(time.Second)
+				r.wantStates("openai/month 1100 cancelled", "openai/month 1000 "+name)
+				got := r.hook.Deliveries()[1]
+				if !got.Recorded.Equal(first.Recorded) || !got.TriggeredAt.Equal(first.TriggeredAt) {
+					t.Errorf("event %+v, was %+v", got, first)
+				}
+			})
+		})
+	}
+}
+
+// The event of a period that is over leaves none behind: a breach of the next one needs
+// an alert of its own.
+func TestNextPeriodNeedsItsOwnAlert(t *testing.T) {
+	story(t, "2026-11-30T23:00:00Z", func(t *testing.T, r *rig) {
+		r.wire.set(refused)
+		r.run()
+		r.breach()
+		time.Sleep(time.Second)
+		r.shut()
+		r.limit(0, "5")
+		time.Sleep(2 * time.Hour)
+		r.spends(openai, "6")
+		r.open()
+		r.run()
+		time.Sleep(time.Minute)
+		r.wantStates("openai/month 1000 cancelled")
+	})
+}
+
+// A hook at another URL is tried as if it were the first, and only for what the ledger
+// is sure of.
+func TestAnotherHookBeginsAnew(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(refused)
+		r.run()
+		r.breach()
+		time.Sleep(time.Hour)
+		r.wire.set(always(410))
+		time.Sleep(time.Hour)
+		r.wantStates("openai/month 1000 dead")
+		r.wire.set(refused)
+		n := len(r.wire.all())
+		know := func(from string) {
+			r.change(func(r *rig) { r.sources[0].CoveredFrom, r.sources[1].CoveredFrom = day(from), day(from) })
+		}
+		know("2026-11-24")
+		r.change(func(r *rig) { r.target.URL = "https://other.example/" })
+		time.Sleep(time.Minute)
+		r.wantStates("openai/month 1000 dead")
+		know("2026-01-01")
+		time.Sleep(time.Minute)
+		if got := len(r.wire.all()) - n; got < 3 {
+			t.Errorf("%d attempts in a minute", got)
+		}
+		r.wantStates("openai/month 1000 pending")
+	})
+}
