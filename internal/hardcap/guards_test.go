@@ -554,3 +554,75 @@ func TestAnotherHookBeginsAnew(t *testing.T) {
 		r.wantStates("openai/month 1000 pending")
 	})
 }
+
+// An event that expires while it is sent is forgotten all the same.
+func TestForgottenWhileItIsSent(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(func(int, *http.Request) (*http.Response, error) {
+			r.hook.Forget(day("2026-12-01"))
+			return status(204), nil
+		})
+		r.run()
+		r.breach()
+		time.Sleep(time.Minute)
+		r.wantStates()
+		r.wantCounts("ok 0, retried 0, rejected 0, cancelled 0, dead 0")
+		if log := r.log.String(); strings.Contains(log, "level=ERROR") {
+			t.Error(log)
+		}
+	})
+}
+
+// An admin insists on one attempt; and what was delivered in the end tells no error.
+func TestInsistingIsForOneAttempt(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(always(410))
+		r.run()
+		id := r.breach().ID
+		r.wantDecision(hardcap.Recorded, firing("global", "week", r.now()))
+		time.Sleep(time.Minute)
+		r.wire.set(always(500))
+		n := len(r.wire.all())
+		if _, err := r.hook.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		r.wantStates("global/week 500 dead", "openai/month 1000 dead")
+		if got := len(r.wire.all()) - n; got != 1 {
+			t.Errorf("%d attempts, want the one that was asked for", got)
+		}
+		r.wire.set(nil)
+		if _, err := r.hook.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		for _, e := range r.hook.Deliveries() {
+			if e.ID == id && (e.State != hardcap.Delivered || e.LastError != "" || e.Reason != "") {
+				t.Errorf("event %+v", e)
+			}
+		}
+		answer := r.wantDecision(hardcap.Tested, firing("openai", "month", r.now(), "test", "true"))
+		if _, err := r.hook.Retry(t.Context(), answer.ID); err == nil || !strings.Contains(err.Error(), "never sent") {
+			t.Errorf("retrying a test: %v", err)
+		}
+	})
+}
+
+// A retry of what was given up has a day of its own.
+func TestRetryOfTheDeadHasItsOwnDay(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(refused)
+		r.run()
+		id := r.breach().ID
+		time.Sleep(26 * time.Hour)
+		r.wantStates("openai/month 1000 dead")
+		asked := r.now()
+		if _, err := r.hook.Retry(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if e := r.hook.Deliveries()[0]; e.State != hardcap.Pending || e.Attempts < 5 || !e.Armed.Equal(asked) {
+			t.Errorf("event %+v", e)
+		}
+	})
+}
