@@ -1,8 +1,10 @@
 package hardcap_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -623,6 +625,40 @@ func TestRetryOfTheDeadHasItsOwnDay(t *testing.T) {
 		time.Sleep(time.Hour)
 		if e := r.hook.Deliveries()[0]; e.State != hardcap.Pending || e.Attempts < 5 || !e.Armed.Equal(asked) {
 			t.Errorf("event %+v", e)
+		}
+	})
+}
+
+// TestTransport: what only an old or a greedy server would show.
+func TestTransport(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.retarget(func(int) (hardcap.Target, error) { return r.target, nil })
+		tr := r.hook.Transport()
+		if v := tr.TLSClientConfig.MinVersion; v < tls.VersionTLS12 {
+			t.Errorf("TLS %x is spoken", v)
+		}
+		if n := tr.MaxResponseHeaderBytes; n <= 0 || n > 64<<10 {
+			t.Errorf("%d bytes of headers are read", n)
+		}
+		if !tr.DisableKeepAlives {
+			t.Error("connections are kept between deliveries that are weeks apart")
+		}
+	})
+}
+
+// A name server that fails tells nothing of itself.
+func TestNameServerThatFails(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(func(int, *http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{
+				Err: "canary", Name: "canary.example", Server: "canary:53", IsTemporary: true,
+			}}
+		})
+		r.run()
+		r.breach()
+		time.Sleep(time.Second)
+		if e := r.hook.Deliveries()[0]; e.LastError != "DNS did not tell the address of the host of hard_cap.url" {
+			t.Errorf("error %q", e.LastError)
 		}
 	})
 }
