@@ -14,6 +14,7 @@ import (
 
 	"github.com/aispend/aispend/internal/caps"
 	"github.com/aispend/aispend/internal/hardcap"
+	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
 )
 
@@ -659,6 +660,41 @@ func TestNameServerThatFails(t *testing.T) {
 		time.Sleep(time.Second)
 		if e := r.hook.Deliveries()[0]; e.LastError != "DNS did not tell the address of the host of hard_cap.url" {
 			t.Errorf("error %q", e.LastError)
+		}
+	})
+}
+
+// A cap that a payload names twice is judged, answered and told once.
+func TestTwiceInAPayloadIsOnce(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.spends(openai, "1000")
+		a := firing("openai", "month", r.now())
+		receipt, err := r.tell(a, a, a)
+		if err != nil || len(receipt.Answers) != 1 || receipt.Ignored != 2 {
+			t.Errorf("receipt %+v, %v", receipt, err)
+		}
+		if n := strings.Count(r.log.String(), "decision=recorded"); n != 1 {
+			t.Errorf("%d lines", n)
+		}
+	})
+}
+
+// What another version wrote, or what lies under another's id, is left out and told.
+func TestEventsOfOthersAreLeftOut(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		for id, content := range map[string]string{
+			"hc_newer": `{"v":2,"id":"hc_newer","state":"pending"}`,
+			"hc_other": `{"v":1,"id":"hc_another","state":"pending"}`,
+		} {
+			err := r.store.PutEvents(t.Context(), []store.OutboxEvent{{ID: id, Day: day("2026-11-24"), Content: []byte(content)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.restart()
+		r.wantStates()
+		if n := strings.Count(r.log.String(), `msg="an event of`); n != 2 {
+			t.Errorf("%d are told of: %s", n, r.log)
 		}
 	})
 }
