@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,10 +61,24 @@ func TestPeriodThatIsNotThereYet(t *testing.T) {
 	})
 }
 
+// yielding is a ledger that lets everybody else run while it adds up.
+type yielding struct{ *rig }
+
+func (y yielding) Totals(w spend.Window, gross bool) (map[string]spend.Money, error) {
+	for range 50 {
+		runtime.Gosched()
+	}
+	return y.rig.Totals(w, gross)
+}
+
 // Of many alerts at once one records the event, and the others find it.
 func TestAlertsAtOnce(t *testing.T) {
 	story(t, noon, func(t *testing.T, r *rig) {
-		for round := range 5 {
+		r.hook = hardcap.New(hardcap.Options{
+			Outbox: r.store, Ledger: yielding{r}, Now: r.now,
+			Target: func() (hardcap.Target, error) { return r.target, nil },
+		})
+		for round := range 2 {
 			r.limit(0, fmt.Sprint(100+round))
 			r.spends(openai, "1000")
 			var wg sync.WaitGroup
@@ -695,6 +710,48 @@ func TestEventsOfOthersAreLeftOut(t *testing.T) {
 		r.wantStates()
 		if n := strings.Count(r.log.String(), `msg="an event of`); n != 2 {
 			t.Errorf("%d are told of: %s", n, r.log)
+		}
+	})
+}
+
+// Pauses differ by a tenth, so that replicas and events do not call in step.
+func TestPausesDiffer(t *testing.T) {
+	for random, want := range map[float64]time.Duration{0: 4500 * time.Millisecond, 1: 5500 * time.Millisecond} {
+		t.Run(want.String(), func(t *testing.T) {
+			story(t, noon, func(t *testing.T, r *rig) {
+				r.hook = hardcap.New(hardcap.Options{
+					Outbox: r.store, Ledger: r, Now: r.now, Rand: func() float64 { return random },
+					Target: func() (hardcap.Target, error) { return r.target, nil },
+				})
+				r.hook.SetTransport(r.wire)
+				r.wire.set(refused)
+				r.run()
+				r.breach()
+				time.Sleep(time.Second)
+				e := r.hook.Deliveries()[0]
+				if got := e.NextAttempt.Sub(e.LastAttempt); got != want {
+					t.Errorf("a pause of %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+// The tests of yesterday leave room for those of today.
+func TestTestsOfYesterday(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		var many []alert
+		for i := range 100 {
+			many = append(many, firing(fmt.Sprint("scope", i), "month", r.now(), "test", "true"))
+		}
+		for day := range 2 {
+			if _, err := r.tell(many...); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(r.states()); n != 100*(day+1) {
+				t.Errorf("%d tests are kept", n)
+			}
+			time.Sleep(24 * time.Hour)
 		}
 	})
 }
