@@ -47,7 +47,7 @@ func newCompany(t *testing.T, now func() time.Time) *company {
 	c.began = spend.DayOf(c.Now())
 	today := c.began
 	c.spends(runawayModel, "1.25")
-	c.spendsOn(today+1, runawayModel, "0")
+	c.spendsOn(today+1, "", "")
 	none := func([]simulator.Row) []simulator.Row { return nil }
 	c.Revise(simulator.Anthropic, today, none)
 	c.Revise(simulator.Anthropic, today+1, none)
@@ -58,14 +58,17 @@ func newCompany(t *testing.T, now func() time.Time) *company {
 // spells it.
 func (c *company) spends(model, literal string) { c.spendsOn(c.began, model, literal) }
 
-// spendsOn is spends for another day. What is not said of a day costs nothing at OpenAI.
+// spendsOn is spends for another day, on which nothing else costs anything at OpenAI;
+// without a model it is all.
 func (c *company) spendsOn(day spend.Day, model, literal string) {
 	c.mu.Lock()
 	_, known := c.bills[day]
 	if !known {
 		c.bills[day] = map[string]string{}
 	}
-	c.bills[day][model] = literal
+	if model != "" {
+		c.bills[day][model] = literal
+	}
 	c.mu.Unlock()
 	if known {
 		return
