@@ -35,10 +35,10 @@ const (
 	// attribute is a word that tells what of a model is billed, so it ends the name.
 	attribute = `(?:claude|input|output|batch|cached?|caching|prompt|completion|` +
 		`text|image|audio|video|tokens?|global|regional)`
-	gemini    = `gemini ` + version + ` (pro|flash|ultra|nano)\b(?: (lite|8b)\b)?`
-	modality  = `(?:text|image|audio|video)\b`
-	garden    = `cloud vertex ai model garden model as a service `
-	tail      = `(?: (?:batch|flex|priority|cached?|cache (?:read|write|hit)|prompt|text|image|audio|video))*` +
+	gemini   = `gemini ` + version + ` (pro|flash|ultra|nano)\b(?: (lite|8b)\b)?`
+	modality = `(?:text|image|audio|video)\b`
+	garden   = `cloud vertex ai model garden model as a service `
+	tail     = `(?: (?:batch|flex|priority|cached?|cache (?:read|write|hit)|prompt|text|image|audio|video))*` +
 		` (?:input|output) tokens?\b`
 )
 
@@ -150,7 +150,4 @@ func joinName(s string) string {
 	return strings.Join(parts, "-")
 }
 
-func cleanModel(s string) string {
-	label, _ := spend.CleanLabel(strings.TrimSpace(s))
-	return label
-}
+func cleanModel(s string) string { return clean(strings.TrimSpace(s)) }

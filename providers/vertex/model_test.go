@@ -47,7 +47,7 @@ func serviceID(name string) string {
 }
 
 func TestSKUCasesOfTheFixtures(t *testing.T) {
-	b, err := os.ReadFile("testdata/sku_model_cases.json")
+	b, err := os.ReadFile("testdata/export/sku_model_cases.json")
 	if err != nil {
 		t.Fatal(err)
 	}

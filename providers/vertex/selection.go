@@ -1,6 +1,7 @@
 package vertex
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -60,7 +61,7 @@ func NewSelector(sel Selection) (*Selector, error) {
 		SKUPrefixes:    slices.Clone(sel.SKUPrefixes),
 	}}
 	if slices.Contains(sel.ServiceIDs, "") || slices.Contains(sel.SKUPrefixes, "") {
-		return nil, fmt.Errorf("compiling the selection of services: an empty id or prefix selects everything")
+		return nil, errors.New("compiling the selection of services: an empty id or prefix selects everything")
 	}
 	if sel.ServicePattern != "" {
 		re, err := regexp.Compile(sel.ServicePattern)
@@ -68,12 +69,12 @@ func NewSelector(sel Selection) (*Selector, error) {
 			return nil, fmt.Errorf("compiling the selection of services: %w", err)
 		}
 		if re.MatchString("") {
-			return nil, fmt.Errorf("compiling the selection of services: the pattern matches everything")
+			return nil, errors.New("compiling the selection of services: the pattern matches everything")
 		}
 		s.service = re
 	}
 	if len(sel.ServiceIDs) == 0 && s.service == nil && len(sel.SKUPrefixes) == 0 {
-		return nil, fmt.Errorf("compiling the selection of services: it selects nothing")
+		return nil, errors.New("compiling the selection of services: it selects nothing")
 	}
 	return s, nil
 }
