@@ -1,5 +1,5 @@
 // Package rest holds the manners of a polite, suspicious HTTP client for the
-// JSON GET APIs of providers: what is retried and for how long, how much is
+// JSON APIs of providers: what is retried and for how long, how much is
 // read, what an answer is called (its outcome), and what never leaves the
 // process (keys, query strings and bodies in errors). It knows no vendor.
 package rest
@@ -49,7 +49,8 @@ func DefaultLimits() Limits {
 // Credential names a key and the header that carries it.
 type Credential struct {
 	// Get returns the key of this moment; it is called for every request, so that
-	// a rotated key file takes effect without a restart.
+	// a rotated key file takes effect without a restart. An error counts as
+	// spend.Auth, unless it is a *spend.PullError.
 	Get func() (string, error)
 	// Header is the header's name and Prefix what stands before the key in it.
 	Header, Prefix string
@@ -64,6 +65,10 @@ type Options struct {
 	// Help says what a person should do about an outcome, appended to errors.
 	Help map[spend.Outcome]string
 	Env  providers.Env
+	// Judge reads an answer that is not 200 where the vendor's own words say more than
+	// its status, and says whether another try can help. A nil error leaves the answer
+	// to the rules for all vendors. Its texts must not quote the body.
+	Judge func(status int, body []byte) (err *spend.PullError, retry bool)
 	// Limits of zero mean DefaultLimits.
 	Limits Limits
 	// Transport replaces the network in tests.
@@ -78,6 +83,7 @@ type Client struct {
 	cred     Credential
 	header   http.Header
 	help     map[spend.Outcome]string
+	judgeOwn func(status int, body []byte) (*spend.PullError, bool)
 	limits   Limits
 	http     *http.Client
 	log      *slog.Logger
@@ -93,7 +99,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		provider: o.Provider, base: base, cred: o.Credential, header: o.Header.Clone(), help: o.Help,
-		limits: o.Limits, log: o.Env.Logger, now: o.Env.Now,
+		judgeOwn: o.Judge, limits: o.Limits, log: o.Env.Logger, now: o.Env.Now,
 	}
 	if c.limits == (Limits{}) {
 		c.limits = DefaultLimits()

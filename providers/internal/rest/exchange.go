@@ -43,20 +43,27 @@ func failed(o spend.Outcome, retry bool, format string, args ...any) answer {
 
 // exchange sends one request and reads the whole answer under ctx; room is how
 // many bytes the walk may still read. Error texts hold neither the key nor the query.
-func (c *Client) exchange(ctx context.Context, u *url.URL, room int64) answer {
+func (c *Client) exchange(ctx context.Context, r Request, u *url.URL, room int64) answer {
 	key, err := c.cred.Get()
 	if err != nil {
-		return failed(spend.Auth, false, "reading the key: %w", err)
+		return failed(spend.OutcomeOf(err, spend.Auth), false, "reading the key: %w", err)
 	}
 	if !validKey(key) {
 		return failed(spend.Auth, false, "the key holds a character that no header may carry (a line break?)")
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
+	method, body := http.MethodGet, io.Reader(http.NoBody)
+	if r.Body != nil {
+		method, body = http.MethodPost, bytes.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
 		return failed(spend.Network, false, "the request cannot be built from base_url")
 	}
 	for name, values := range c.header {
 		req.Header[name] = values
+	}
+	if r.Body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set(c.cred.Header, c.cred.Prefix+key)
 	resp, err := c.http.Do(req)

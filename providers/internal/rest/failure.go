@@ -71,6 +71,12 @@ func speaksNoTLS(err error) bool {
 
 // judge classifies a status that is not 200, and says whether another try can help.
 func (c *Client) judge(resp *http.Response, body []byte) (pe *spend.PullError, retry bool) {
+	if c.judgeOwn != nil {
+		if pe, retry := c.judgeOwn(resp.StatusCode, body); pe != nil {
+			pe.RetryAfter = retryafter.Of(resp.Header, c.now())
+			return pe, retry
+		}
+	}
 	info := readErrorInfo(body)
 	pe = &spend.PullError{Outcome: spend.Server}
 	text := strconv.Itoa(resp.StatusCode)

@@ -38,7 +38,7 @@ func (c *Client) Walk(ctx context.Context, q Query, emit func(spend.Page) error)
 	w := &walk{c: c, q: q, emit: emit, room: c.limits.WalkBytes, seen: map[string]bool{}}
 	cursor := ""
 	for w.pages = 1; ; w.pages++ {
-		body, err := w.page(ctx, cursor)
+		body, err := w.page(ctx, w.request(cursor))
 		if w.refused != nil {
 			return w.refused
 		}
@@ -80,21 +80,26 @@ func (w *walk) check(next string) error {
 	case w.seen[next]:
 		return spend.Classify(spend.Pagination, errors.New("it gives a page token for the second time"))
 	case w.pages >= w.c.limits.Pages:
-		return spend.Classify(spend.Pagination, fmt.Errorf("more than %d pages", w.c.limits.Pages))
+		return w.tooManyPages()
 	}
 	w.seen[next] = true
 	return nil
 }
 
+func (w *walk) tooManyPages() error {
+	return spend.Classify(spend.Pagination, fmt.Errorf("more than %d pages", w.c.limits.Pages))
+}
+
 // page fetches one page, trying again what is worth it within ctx.
-func (w *walk) page(ctx context.Context, cursor string) ([]byte, error) {
-	u := w.url(cursor)
+func (w *walk) page(ctx context.Context, r Request) ([]byte, error) {
+	u := w.c.base.JoinPath(r.Path)
+	u.RawQuery = r.Params.Encode()
 	waits := backoff.NewExponentialBackOff()
 	waits.Multiplier = 2
 	waits.MaxInterval = 30 * time.Second
 	rotated := false
 	for try := 1; ; try++ {
-		a := w.c.exchange(ctx, u, w.room)
+		a := w.c.exchange(ctx, r, u, w.room)
 		if a.whole {
 			if w.hand(&a.page); w.refused != nil {
 				return nil, w.refused
@@ -114,7 +119,7 @@ func (w *walk) page(ctx context.Context, cursor string) ([]byte, error) {
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 			return nil, a.err
 		}
-		w.c.log.DebugContext(ctx, "asking a provider again", "provider", w.c.provider, "path", w.q.Path,
+		w.c.log.DebugContext(ctx, "asking a provider again", "provider", w.c.provider, "path", r.Path,
 			"page", w.pages, "try", try, "wait", d, "err", a.err)
 		if pause(ctx, d) != nil {
 			return nil, w.c.transportFailure(ctx, ctx.Err()).err
@@ -152,7 +157,8 @@ func (w *walk) hand(p *spend.Page) {
 	w.refused = err
 }
 
-func (w *walk) url(cursor string) *url.URL {
+// request asks for the page behind a token.
+func (w *walk) request(cursor string) Request {
 	params := make(url.Values, len(w.q.Params)+1)
 	for k, v := range w.q.Params {
 		params[k] = v
@@ -160,9 +166,7 @@ func (w *walk) url(cursor string) *url.URL {
 	if cursor != "" {
 		params.Set(w.q.Cursor, cursor)
 	}
-	u := w.c.base.JoinPath(w.q.Path)
-	u.RawQuery = params.Encode()
-	return u
+	return Request{Path: w.q.Path, Params: params}
 }
 
 // explain puts before an error what was asked, and after it what to do.
