@@ -172,6 +172,7 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	const p = "providers: [{type: openai, api_key: sk-CANARY}]\n"
+	const signing = "whsec_Q0FOQVJZQ0FOQVJZQ0FOQVJZQ0FOQVJZQ0FOQVJZQ0E="
 	tests := map[string]struct{ text, want string }{
 		"mode of a group": {p + "web: {admin_token_file: " + grouped + "}", ""},
 		"none":            {p + "caps: [{scope: openai, soft_usd: 5}, {scope: global, soft_usd: 5}, {scope: vertex, soft_usd: 0}]", ""},
@@ -213,9 +214,19 @@ func TestWarnings(t *testing.T) {
 			p + "caps:\n  - {scope: r, match: {provider: openai, account: nope}, hard_usd: 5}",
 			"aispend.yml:3: caps[0]: no enabled account nope of type openai feeds this cap: it cannot be evaluated",
 		},
+		"hook that nothing calls": {
+			p + "caps: [{scope: openai, soft_usd: 5}]\nhard_cap: {url: http://127.0.0.1/, secret: " + signing + "}",
+			"aispend.yml:3: hard_cap.url: no cap has a hard limit: the hook is never called\n" +
+				"aispend.yml:3: hard_cap.url: Alertmanager is refused at /webhook/hard-cap, and the hook is never called, as long as " +
+				"no token is set: make one with openssl rand -hex 32 and name its file in hard_cap.inbound_token_file",
+		},
+		"hook that is called": {
+			p + "caps: [{scope: openai, hard_usd: 5}]\nhard_cap: {url: http://127.0.0.1/, secret: " + signing + ", inbound_token: CANARY}",
+			"",
+		},
 		"unsigned hook": {
-			p + "hard_cap:\n  url: https://hooks.example.com/CANARY",
-			"aispend.yml:3: hard_cap.url: deliveries will not be signed: make a secret with " +
+			p + "caps: [{scope: openai, hard_usd: 5}]\nweb: {admin_token: CANARY}\nhard_cap:\n  url: https://hooks.example.com/CANARY",
+			"aispend.yml:5: hard_cap.url: deliveries will not be signed: make a secret with " +
 				"echo whsec_$(openssl rand -base64 32) and name its file in hard_cap.secret_file",
 		},
 	}

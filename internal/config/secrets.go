@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/aispend/aispend/internal/secret"
@@ -155,6 +156,25 @@ func (d *decoder) checkHook(c *Config) {
 		}
 		d.warnf(d.givenKey("hard_cap.url"), "deliveries will not be signed: make a secret with "+
 			"echo whsec_$(openssl rand -base64 32) and name its file in %s", where)
+	}
+	if c.HardCap.URL.Set() {
+		d.checkHookIsCalled(c)
+	}
+}
+
+// checkHookIsCalled warns of a hook that nothing will ever call.
+func (d *decoder) checkHookIsCalled(c *Config) {
+	key := d.givenKey("hard_cap.url")
+	if !slices.ContainsFunc(c.Caps, func(limit Cap) bool { return !limit.Hard.IsZero() }) {
+		d.warnf(key, "no cap has a hard limit: the hook is never called")
+	}
+	if !c.HardCap.InboundToken.Set() && !c.Web.AdminToken.Set() {
+		where := "hard_cap.inbound_token_file"
+		if d.file == "" {
+			where = "ADMIN_TOKEN_FILE"
+		}
+		d.warnf(key, "Alertmanager is refused at /webhook/hard-cap, and the hook is never called, as long as no token "+
+			"is set: make one with openssl rand -hex 32 and name its file in %s", where)
 	}
 }
 
