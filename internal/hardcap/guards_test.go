@@ -41,13 +41,12 @@ func TestScopeIsKnownByItsLabel(t *testing.T) {
 // are of no breach of the present one.
 func TestPeriodThatIsNotThereYet(t *testing.T) {
 	story(t, noon, func(t *testing.T, r *rig) {
-		const ahead = 10 * 24 * time.Hour
-		r.epoch += ahead
+		r.ahead.Store(int64(10 * 24 * time.Hour))
 		r.wire.set(refused)
 		r.run()
 		r.breach()
 		r.wire.set(nil)
-		r.change(func(r *rig) { r.epoch -= ahead })
+		r.ahead.Store(0)
 		r.spends(openai, "1000") // this month is breached as well
 		n := len(r.wire.all())
 		time.Sleep(10 * time.Minute)
@@ -751,7 +750,32 @@ func TestTestsOfYesterday(t *testing.T) {
 			if n := len(r.states()); n != 100*(day+1) {
 				t.Errorf("%d tests are kept", n)
 			}
-			time.Sleep(24 * time.Hour)
+			r.ahead.Add(int64(24 * time.Hour))
+		}
+	})
+}
+
+// A retry that is answered is durable, and one of what waits anyway makes it no younger:
+// the alert about an old delivery must not fall silent.
+func TestRetryIsDurable(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(refused)
+		r.run()
+		id := r.breach().ID
+		armed := r.hook.Deliveries()[0].Armed
+		time.Sleep(time.Hour)
+		if e, err := r.hook.Retry(t.Context(), id); err != nil || !e.Armed.Equal(armed) {
+			t.Errorf("event %+v, %v", e, err)
+		}
+		time.Sleep(time.Second)
+		r.change(func(r *rig) { r.free = 1 << 10 })
+		n := len(r.wire.all())
+		if _, err := r.hook.Retry(t.Context(), id); !errors.Is(err, store.ErrLowSpace) {
+			t.Errorf("error %v", err)
+		}
+		time.Sleep(time.Second)
+		if got := len(r.wire.all()); got != n {
+			t.Errorf("%d attempts of a retry that was refused", got-n)
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,7 @@ func status(code int, header ...string) *http.Response {
 type rig struct {
 	t     *testing.T
 	epoch time.Duration // from the bubble's clock to the test's
+	ahead atomic.Int64  // by which the test's clock is wrong, in nanoseconds
 
 	dir   string
 	free  uint64
@@ -186,7 +188,7 @@ func newRig(t *testing.T, start string) *rig {
 	return r
 }
 
-func (r *rig) now() time.Time { return time.Now().Add(r.epoch).UTC() }
+func (r *rig) now() time.Time { return time.Now().Add(r.epoch + time.Duration(r.ahead.Load())).UTC() }
 
 // open starts a daemon on the directory: the store, a Hook and its deliveries.
 func (r *rig) open() {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +19,10 @@ import (
 // retarget gives the rig a new Hook whose target is asked of f, with how often it was
 // asked before.
 func (r *rig) retarget(f func(asked int) (hardcap.Target, error)) {
-	asked := -1
+	var asked atomic.Int32
 	r.hook = hardcap.New(hardcap.Options{
 		Outbox: r.store, Ledger: r, UserAgent: "aispend/test", Now: r.now, Rand: func() float64 { return 0.5 },
-		Target: func() (hardcap.Target, error) { asked++; return f(asked) }, Logger: textLogger(r.log),
+		Target: func() (hardcap.Target, error) { return f(int(asked.Add(1)) - 1) }, Logger: textLogger(r.log),
 	})
 }
 
@@ -131,14 +132,13 @@ func TestKnownIsDurableToo(t *testing.T) {
 // A clock that was ahead and is put right leaves no attempt days away.
 func TestClockIsPutBack(t *testing.T) {
 	story(t, noon, func(t *testing.T, r *rig) {
-		const ahead = 3 * 24 * time.Hour
-		r.epoch += ahead
+		r.ahead.Store(int64(3 * 24 * time.Hour))
 		r.wire.set(refused)
 		r.run()
 		r.breach()
 		time.Sleep(time.Minute)
 		r.wire.set(nil)
-		r.change(func(r *rig) { r.epoch -= ahead })
+		r.ahead.Store(0)
 		r.spends(openai, "1000")
 		time.Sleep(time.Minute)
 		r.wantStates("openai/month 1000 delivered")
@@ -179,9 +179,9 @@ func TestRetryWhileItIsGivenUp(t *testing.T) {
 		r.stop()
 		r.wire.set(nil)
 		answer := r.wantDecision(hardcap.Recorded, firing("global", "week", r.now().Add(-time.Minute)))
-		asked := 0
+		var asked atomic.Int32
 		r.retargetKeeping(func() {
-			if asked++; asked == 2 { // of the attempt
+			if asked.Add(1) == 2 { // of the attempt
 				if _, err := r.hook.Retry(t.Context(), answer.ID); err != nil {
 					t.Error(err)
 				}
