@@ -73,7 +73,7 @@ func (d *RowDecoder) Page(body []byte) error {
 	if d.err != nil {
 		return d.err
 	}
-	p, err := readPage(&d.reader, body, true)
+	p, err := readPage(&d.reader, body, wantRows)
 	if err == nil {
 		err = d.add(&p)
 	}

@@ -1,6 +1,7 @@
 package vertex
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,18 +37,27 @@ type page struct {
 // table reports whether the answer is one of tables.get.
 func (p *page) table() bool { return p.kind == kindTable }
 
+// want is what an answer is read for.
+type want int
+
+const (
+	wantRows  want = iota // all of it
+	wantNext              // what follows it
+	wantBytes             // the estimate of a dry run, which has no rows and no totalRows
+)
+
 // readPage reads an answer and refuses every shape that could pass for an empty or a
-// shorter result. rows says whether to keep the rows. Errors are *spend.PullError.
-func readPage(r *daily.Reader, body []byte, rows bool) (page, error) {
+// shorter result. Errors are *spend.PullError.
+func readPage(r *daily.Reader, body []byte, w want) (page, error) {
 	var p page
 	r.Reset(body)
 	r.Object()
 	for r.Member() {
-		p.member(r, rows)
+		p.member(r, w == wantRows)
 	}
 	r.End()
 	if r.Err() == nil {
-		if why := p.check(); why != "" {
+		if why := p.check(w); why != "" {
 			r.Fail("%s", why)
 		}
 	}
@@ -167,7 +177,7 @@ func readCell(r *daily.Reader) (c cell) {
 }
 
 // check says what the answer lacks, or nothing.
-func (p *page) check() string {
+func (p *page) check(w want) string {
 	switch {
 	case p.isError:
 		return "status 200 with an error object instead of a page"
@@ -183,7 +193,7 @@ func (p *page) check() string {
 		return ""
 	case !p.hasSchema:
 		return `the page has no "schema"`
-	case !p.hasTotal:
+	case !p.hasTotal && w != wantBytes:
 		return `the page has no "totalRows" (is it of a dry run?)`
 	}
 	return ""
@@ -250,10 +260,13 @@ func appendCell(b []byte, c cell) []byte {
 	return append(append(b, ':'), c.text...)
 }
 
-// following reads what an answer says of what follows it, without its rows.
-func following(body []byte) (page, error) {
+// following reads what an answer says of what follows it, or of what it would read.
+func following(body []byte, w want) (page, error) {
 	var r daily.Reader
-	p, err := readPage(&r, body, false)
+	p, err := readPage(&r, body, w)
+	if err == nil && p.table() {
+		err = spend.Classify(spend.Schema, errors.New("is no answer of a BigQuery query"))
+	}
 	if err != nil {
 		return page{}, &spend.PullError{
 			Outcome: spend.OutcomeOf(err, spend.Schema), Err: fmt.Errorf("reading the answer: %w", err),

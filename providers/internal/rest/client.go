@@ -164,6 +164,13 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
+// NewTransport returns the network as the block's settings want it (proxy, roots), with
+// the default limits, for calls that are no pages, such as those for a token. Errors
+// are those of New.
+func NewTransport(env providers.Env) (*http.Transport, error) {
+	return newTransport(env, DefaultLimits())
+}
+
 func newTransport(env providers.Env, l Limits) (*http.Transport, error) {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
