@@ -12,6 +12,11 @@ const (
 	hardInterval = time.Minute
 	// hardRepeat is how long the original worker kept quiet after an alert.
 	hardRepeat = time.Hour
+	// hookRepeat is shorter: the daemon does nothing twice for one breach, and what it
+	// could not act on when it was told (an alert that ended and began again within one
+	// hardInterval, of which Alertmanager tells nobody; a limit that was raised and is
+	// reached all the same; a dry run that is over) must not wait for an hour.
+	hookRepeat = 5 * time.Minute
 
 	healthWait     = 30 * time.Second
 	healthInterval = 5 * time.Minute
@@ -35,6 +40,7 @@ func (s Settings) route() route {
 		// A test may be seen by everybody but the kill switch.
 		hook.Matchers = append(hook.Matchers, `test!="true"`)
 		hook.Continue = true // or nobody would be told
+		hook.RepeatInterval = every(hookRepeat)
 		routes = append(routes, hook)
 	}
 	repeat := s.SoftRepeat
