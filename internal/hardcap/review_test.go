@@ -205,3 +205,61 @@ func (r *rig) retargetKeeping(asking func()) {
 	}
 	r.pulled(openai, claude)
 }
+
+// endless is an answer's body without an end.
+type endless struct{ read, closed atomic.Int64 }
+
+func (e *endless) Read(p []byte) (int, error) { e.read.Add(int64(len(p))); return len(p), nil }
+func (e *endless) Close() error               { e.closed.Add(1); return nil }
+
+func TestAnswerIsReadInBoundsAndClosed(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		var body endless
+		r.wire.set(func(int, *http.Request) (*http.Response, error) {
+			resp := status(200)
+			resp.Body = &body
+			if body.read.Load() > 1<<20 {
+				return nil, errors.New("read on and on")
+			}
+			return resp, nil
+		})
+		r.run()
+		r.breach()
+		time.Sleep(time.Second)
+		r.wantStates("openai/month 1000 delivered")
+		if n := body.read.Load(); n == 0 || n > 64<<10 || body.closed.Load() != 1 {
+			t.Errorf("%d bytes are read, closed %d times", n, body.closed.Load())
+		}
+	})
+}
+
+// damaged is an outbox of which something is lost.
+type damaged struct {
+	hardcap.Outbox
+	err error
+}
+
+func (d damaged) Events(ctx context.Context, fn func(store.OutboxEvent) error) error {
+	return errors.Join(d.Outbox.Events(ctx, fn), d.err)
+}
+
+// A lost event keeps nobody from starting with the others; an outbox that cannot be read
+// does, or what was delivered would be sent anew.
+func TestLoadOfADamagedOutbox(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.breach()
+		load := func(err error) (*hardcap.Hook, error) {
+			h := hardcap.New(hardcap.Options{
+				Outbox: damaged{r.store, err}, Ledger: r, Now: r.now,
+				Target: func() (hardcap.Target, error) { return r.target, nil }, Logger: textLogger(r.log),
+			})
+			return h, h.Load(t.Context())
+		}
+		if h, err := load(store.ErrCorrupt); err != nil || len(h.Deliveries()) != 1 || !strings.Contains(r.log.String(), "are lost") {
+			t.Errorf("a lost event: %v, log %s", err, r.log)
+		}
+		if h, err := load(store.ErrClosed); !errors.Is(err, store.ErrClosed) || len(h.Deliveries()) != 0 {
+			t.Errorf("an unreadable outbox: %v", err)
+		}
+	})
+}
