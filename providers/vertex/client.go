@@ -247,9 +247,6 @@ func (s *session) same(p page) error {
 		return spend.Classify(spend.Pagination, errors.New("the answer is of another job"))
 	}
 	s.job = p.jobID
-	if p.location != "" {
-		s.location = p.location
-	}
 	return nil
 }
 

@@ -14,6 +14,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -271,21 +273,22 @@ func TestFetchTrustsNoJobButItsOwn(t *testing.T) {
 		query   step
 		next    []step
 		outcome spend.Outcome
+		want    string
 	}{
-		{"more follows without a job", bend(page1, func(b body) { delete(b, "jobReference") }), nil, spend.Schema},
-		{"waiting without a job", bend(waiting1, func(b body) { delete(b, "jobReference") }), nil, spend.Schema},
-		{"a job that is a path", bend(page1, job("../../x")), nil, spend.Schema},
-		{"another job", ok(t, page1), []step{bend(page2, job("job_2"))}, spend.Pagination},
-		{"a token twice", ok(t, page1), []step{ok(t, afterWait)}, spend.Pagination},
-		{"an error with 200", ok(t, "error_503_backendError.json"), nil, spend.Schema},
-		{"a table for a page", ok(t, standard), nil, spend.Schema},
-		{"a dry run for a page", ok(t, dryRun), nil, spend.Schema},
+		{"more follows without a job", bend(page1, func(b body) { delete(b, "jobReference") }), nil, spend.Schema, "names no job"},
+		{"waiting without a job", bend(waiting1, func(b body) { delete(b, "jobReference") }), nil, spend.Schema, "names no job"},
+		{"a job that is a path", bend(page1, job("../../x")), nil, spend.Schema, "names no job"},
+		{"another job", ok(t, page1), []step{bend(page2, job("job_2"))}, spend.Pagination, "another job"},
+		{"a token twice", ok(t, page1), []step{ok(t, afterWait)}, spend.Pagination, "second time"},
+		{"an error with 200", ok(t, "error_503_backendError.json"), nil, spend.Schema, "error object"},
+		{"a table for a page", ok(t, standard), nil, spend.Schema, ""},
+		{"a dry run for a page", ok(t, dryRun), nil, spend.Schema, "dry run"},
 	}
 	for _, tt := range tests {
 		g := &google{t: t, tables: []step{ok(t, standard)}, queries: []step{tt.query}, next: tt.next}
 		_, err := fetch(t.Context(), g.client(t))
-		if got := spend.OutcomeOf(err, spend.OK); got != tt.outcome {
-			t.Errorf("%s: outcome %s, want %s: %v", tt.name, got, tt.outcome, err)
+		if got := spend.OutcomeOf(err, spend.OK); got != tt.outcome || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: outcome %s, want %s %s: %v", tt.name, got, tt.outcome, tt.want, err)
 		}
 	}
 }
@@ -330,7 +333,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			"no right to query", good, jobsCreate,
 			step{},
 			spend.Permission, 2,
-			[]string{"roles/bigquery.jobUser on project acme-billing"},
+			[]string{"grant the service account roles/bigquery.jobUser on project acme-billing"},
 		},
 		{"not enabled", disabled, step{}, step{}, spend.Permission, 1, []string{"enable the BigQuery API"}},
 		{
@@ -340,7 +343,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			[]string{"10485760 bytes", "1000000 bytes", "max_bytes_billed"},
 		},
 		{"invalid query", good, bad(t, 400, "error_400_invalidQuery.json"), step{}, spend.Server, 2, []string{"no Cloud Billing export"}},
-		{"quota", good, bad(t, 403, "error_403_quotaExceeded.json"), step{}, spend.RateLimited, 2, []string{"quota", "interval"}},
+		{"quota", good, bad(t, 403, "error_403_quotaExceeded.json"), step{}, spend.RateLimited, 2, []string{"is used up", "interval"}},
 		{"rate", good, bad(t, 403, "error_403_rateLimitExceeded.json"), step{}, spend.RateLimited, 5, []string{"rateLimitExceeded"}},
 		{"server", good, bad(t, 503, "error_503_backendError.json"), step{}, spend.Server, 5, []string{"503 backendError"}},
 		{"server at a page", good, first, bad(t, 503, "error_503_backendError.json"), spend.Server, 6, []string{"503"}},
@@ -498,6 +501,39 @@ func TestTokenIsForgottenAfterA401(t *testing.T) {
 	}
 	if _, err := fetch(t.Context(), c); err != nil || g.tokens != 2 {
 		t.Errorf("%d tokens: %v", g.tokens, err)
+	}
+}
+
+// A key file that was rotated takes effect at the next request; one that was not costs no
+// further token.
+func TestCredentialsAreReadAnew(t *testing.T) {
+	const base = "https://bigquery.example.com"
+	path := filepath.Join(t.TempDir(), "sa.json")
+	write := func(email string) {
+		text, err := serviceAccount(base).Get()
+		if err == nil {
+			err = os.WriteFile(path, []byte(strings.Replace(text, "aispend@", email, 1)), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := &google{t: t, tables: []step{ok(t, standard)}, queries: []step{ok(t, empty)}}
+	c := g.client(t, func(o *vertex.ClientOptions) { o.Credentials = secret.FromFile(path) })
+	for i, email := range []string{"a@", "a@", "b@"} {
+		write(email)
+		if _, err := fetch(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{1, 1, 2}[i]; g.tokens != want {
+			t.Errorf("walk %d: %d tokens, want %d", i, g.tokens, want)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fetch(t.Context(), c); spend.OutcomeOf(err, spend.OK) != spend.Auth {
+		t.Errorf("without the file: %v", err)
 	}
 }
 

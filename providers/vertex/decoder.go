@@ -12,11 +12,9 @@ import (
 	"github.com/aispend/aispend/spend"
 )
 
-// Names of the notices of an Export, besides those of package daily.
-const (
-	NoticeBadRate = "rate_unusable"   // rows whose rate is given but is no positive number
-	NoticeTable   = "table_described" // answers of tables.get among the pages
-)
+// NoticeBadRate is the notice of rows whose rate is given but is no positive number. The
+// others are those of package daily.
+const NoticeBadRate = "rate_unusable"
 
 // Export is what one complete walk says.
 type Export struct {
@@ -88,15 +86,11 @@ func (d *RowDecoder) Page(body []byte) error {
 
 // add takes a page's rows.
 func (d *RowDecoder) add(p *page) error {
-	switch {
-	case p.table():
-		d.notices[NoticeTable]++
-		return nil
-	case d.job != "" && p.job != "" && p.job != d.job:
+	if d.job != "" && p.job != "" && p.job != d.job {
 		return spend.Classify(spend.Pagination, errors.New("pages of two different jobs"))
 	}
 	d.job = cmp.Or(d.job, p.job)
-	if !p.complete {
+	if !p.complete { // a job that still runs, or the description of a table
 		return nil
 	}
 	if d.started && p.total != d.total {
@@ -165,8 +159,6 @@ func (d *RowDecoder) take(out *Export, row rawRow) {
 func (d *RowDecoder) whole() error {
 	var text string
 	switch n := int64(len(d.rows)); {
-	case !d.started:
-		text = fmt.Sprintf("none of %d pages carries a result", d.pages)
 	case n < d.total:
 		text = fmt.Sprintf("%d of %d rows are missing", d.total-n, d.total)
 	case n > d.total:

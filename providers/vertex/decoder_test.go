@@ -237,6 +237,24 @@ func TestRowsAreReadStrictly(t *testing.T) {
 	}
 }
 
+func TestMoneyOutOfRangeIsAnError(t *testing.T) {
+	for _, column := range []string{"gross", "credits"} {
+		row := costRow("2026-10-01", 1)
+		row[columnAt("fx")], row[columnAt(column)] = ptr("1e-99"), ptr("1e98")
+		d := vertex.NewRowDecoder(fixtureWindow())
+		if err := d.Page(result([][]*string{row}, 10)[0].bytes()); err != nil {
+			t.Fatal(err)
+		}
+		out, err := d.Export()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mapper(t).Charge(out.Rows); spend.OutcomeOf(err, spend.OK) != spend.Schema {
+			t.Errorf("%s: %v", column, err)
+		}
+	}
+}
+
 func TestDollarsNeedNoRate(t *testing.T) {
 	for _, rate := range []*string{nil, ptr("1.0"), ptr("0.0")} {
 		row := costRow("2026-10-01", 1)
@@ -287,6 +305,10 @@ func TestPagesAreReadStrictly(t *testing.T) {
 		{name: "a cell without a value", bend: func(b body) {
 			b["rows"] = []any{map[string]any{"f": []any{map[string]any{}}}}
 		}, outcome: spend.Schema},
+		{name: "a cell without a value in a whole row", bend: func(b body) {
+			cells := b["rows"].([]any)[0].(map[string]any)["f"].([]any)
+			cells[columnAt("project_id")] = map[string]any{}
+		}, outcome: spend.Schema, want: "no value"},
 		{name: "a number for a string", bend: func(b body) {
 			b["rows"] = []any{map[string]any{"f": []any{map[string]any{"v": 4.5}}}}
 		}, outcome: spend.Schema},

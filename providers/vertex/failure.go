@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -82,11 +81,7 @@ func judge(status int, body []byte) (*spend.PullError, bool) {
 	if m := regexp.MustCompile(`(\d{1,18}) or higher required`).FindStringSubmatch(msg); m != nil {
 		e.needs, _ = strconv.ParseInt(m[1], 10, 64) // digits that fit
 	}
-	outcome, retry := what.outcome, what.retry
-	if status == http.StatusUnauthorized {
-		outcome = spend.Auth
-	}
-	return &spend.PullError{Outcome: outcome, Err: e}, retry
+	return &spend.PullError{Outcome: what.outcome, Err: e}, what.retry
 }
 
 // phase is what was asked when an error came.

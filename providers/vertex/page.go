@@ -1,7 +1,6 @@
 package vertex
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,9 +32,6 @@ type page struct {
 
 	hasComplete, hasTotal, hasSchema, hasRows, isError bool
 }
-
-// table reports whether the answer is one of tables.get.
-func (p *page) table() bool { return p.kind == kindTable }
 
 // want is what an answer is read for.
 type want int
@@ -138,21 +134,16 @@ func readRows(r *daily.Reader) (rows [][]cell) {
 	r.Array()
 	for r.Element() {
 		var row []cell
-		hasCells := false
 		r.Object()
 		for r.Member() {
 			if string(r.Name()) != "f" {
 				r.SkipUnknown()
 				continue
 			}
-			hasCells = true
 			r.Array()
 			for r.Element() {
 				row = append(row, readCell(r))
 			}
-		}
-		if !hasCells {
-			r.Fail("a row has no cells")
 		}
 		rows = append(rows, row)
 	}
@@ -264,9 +255,6 @@ func appendCell(b []byte, c cell) []byte {
 func following(body []byte, w want) (page, error) {
 	var r daily.Reader
 	p, err := readPage(&r, body, w)
-	if err == nil && p.table() {
-		err = spend.Classify(spend.Schema, errors.New("is no answer of a BigQuery query"))
-	}
 	if err != nil {
 		return page{}, &spend.PullError{
 			Outcome: spend.OutcomeOf(err, spend.Schema), Err: fmt.Errorf("reading the answer: %w", err),

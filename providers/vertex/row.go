@@ -88,7 +88,7 @@ func amount(set func(row *rawRow) *spend.Money) func(*rawRow, cell) error {
 // float reads a FLOAT as the decimal that its text is; what is no finite number is
 // false. Nothing becomes a binary fraction here.
 func float(c cell) (spend.Money, bool) {
-	m, err := spend.ParseMoney(strings.TrimPrefix(c.text, "+"))
+	m, err := spend.ParseMoney(c.text)
 	return m, err == nil && !c.null
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/aispend/aispend/providers/vertex"
 	"github.com/aispend/aispend/spend"
 )
@@ -242,6 +244,33 @@ func TestStatementsHoldTheMoney(t *testing.T) {
 	}
 	if checked < 11 {
 		t.Errorf("only %d wrong answers were compared", checked)
+	}
+}
+
+// What no rule knows stays unattributed, and a row of another window is no reason to fail.
+func TestStatementsOfOtherMoney(t *testing.T) {
+	w := spend.Window{From: spend.Date(2026, 10, 1), To: spend.Date(2026, 10, 2)}
+	row := func(day spend.Day, text, kind string) vertex.Charged {
+		c := vertex.Charged{USDGross: spend.MustMoney("2"), USDCredits: spend.MustMoney("-0.5")}
+		c.Day, c.SKU, c.CostType, c.Currency = day, vertex.SKU{ID: "A-1", Text: text}, kind, spend.USD
+		c.Model, c.Project = mapper(t).Model(c.SKU), "acme"
+		return c
+	}
+	got := vertex.Statements(w, []vertex.Charged{
+		row(w.From, "Something new", "regular"), row(w.From, "Gemini 3 Flash", "adjustment"),
+		row(w.From-1, "Gemini 3 Flash", "regular"), row(w.To, "Gemini 3 Flash", "regular"), row(w.From, "Tax", "tax"),
+	})
+	charge := func(model, item string) spend.Charge {
+		return spend.Charge{
+			Model: model, Project: "acme", Item: item, Currency: spend.USD,
+			Gross: spend.MustMoney("2"), Credits: spend.MustMoney("-0.5"),
+		}
+	}
+	want := []spend.Statement{{Day: w.From, Charges: []spend.Charge{
+		charge("", "A-1 Something new"), charge("gemini-3-flash", "A-1 Gemini 3 Flash"),
+	}}}
+	if diff := cmp.Diff(want, got, cmp.Comparer(spend.Money.Equal)); diff != "" {
+		t.Error(diff)
 	}
 }
 
