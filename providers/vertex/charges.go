@@ -30,7 +30,8 @@ func (m *Mapper) Charge(rows []Row) ([]Charged, error) {
 			c.USDGross, err1 = quo(r.Gross, r.Rate)
 			c.USDCredits, err2 = quo(r.Credits, r.Rate)
 			if err1 != nil || err2 != nil {
-				return nil, spend.Classify(spend.Schema, fmt.Errorf("a row of SKU id %q: its money is out of range", r.SKU.ID))
+				return nil, spend.Classify(spend.Schema, fmt.Errorf(
+					"converting the money of SKU id %q to USD: it is out of range", clean(r.SKU.ID)))
 			}
 		}
 		out[i] = c

@@ -57,7 +57,9 @@ func NewClient(o ClientOptions) (*Client, error) {
 		return nil, &providers.FieldError{Key: "bigquery.max_bytes_billed", Msg: "must be more than 0"}
 	}
 	if !regexp.MustCompile(`^[a-zA-Z0-9-]{0,40}$`).MatchString(o.Location) {
-		return nil, &providers.FieldError{Key: "bigquery.location", Msg: "must be a location such as EU or europe-west4"}
+		return nil, &providers.FieldError{
+			Key: "bigquery.location", Msg: "must be a location such as EU or europe-west4",
+		}
 	}
 	c := &Client{table: o.Table, location: o.Location, maxBytes: o.MaxBytesBilled, selector: o.Selector}
 	var err error
@@ -254,7 +256,9 @@ func (s *session) same(p page) error {
 // outside of the multi-regions EU and US.
 func (s *session) results(token string) rest.Request {
 	params := url.Values{
-		"location": {s.location}, "maxResults": {strconv.Itoa(maxResults)}, "timeoutMs": {strconv.Itoa(pollPatience)},
+		"location":   {s.location},
+		"maxResults": {strconv.Itoa(maxResults)},
+		"timeoutMs":  {strconv.Itoa(pollPatience)},
 	}
 	if token != "" {
 		params.Set("pageToken", token)

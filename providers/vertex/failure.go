@@ -103,7 +103,9 @@ func (c *Client) explain(err error, at phase, location string) error {
 	if advice == "" {
 		return err
 	}
-	return &spend.PullError{Outcome: pe.Outcome, RetryAfter: pe.RetryAfter, Err: fmt.Errorf("%w; %s", err, advice)}
+	return &spend.PullError{
+		Outcome: pe.Outcome, RetryAfter: pe.RetryAfter, Err: fmt.Errorf("%w; %s", err, advice),
+	}
 }
 
 func (c *Client) advice(err error, o spend.Outcome, at phase, location string) string {
@@ -114,8 +116,8 @@ func (c *Client) advice(err error, o spend.Outcome, at phase, location string) s
 	t := c.table
 	switch {
 	case api.reason == "bytesBilledLimitExceeded":
-		return fmt.Sprintf("the query would bill %s, which is more than bigquery.max_bytes_billed (%d bytes): raise it, "+
-			"or shorten lookback", estimate(api.needs), c.maxBytes)
+		return fmt.Sprintf("the query would bill %s, which is more than bigquery.max_bytes_billed (%d bytes): "+
+			"raise it, or shorten lookback", estimate(api.needs), c.maxBytes)
 	case api.reason == "invalidQuery":
 		return "BigQuery refuses the query: the table is no Cloud Billing export, or its columns have changed"
 	case o == spend.Auth:
@@ -125,13 +127,15 @@ func (c *Client) advice(err error, o spend.Outcome, at phase, location string) s
 	case o == spend.Permission && api.create:
 		return "grant the service account roles/bigquery.jobUser on project " + t.Project
 	case o == spend.Permission:
-		return fmt.Sprintf("grant the service account roles/bigquery.dataViewer on dataset %s.%s (and on the dataset "+
-			"under it, if the table is a view) and roles/bigquery.jobUser on project %s", t.Project, t.Dataset, t.Project)
+		return fmt.Sprintf("grant the service account roles/bigquery.dataViewer on dataset %s.%s (and on the "+
+			"dataset under it, if the table is a view) and roles/bigquery.jobUser on project %s",
+			t.Project, t.Dataset, t.Project)
 	case o == spend.NotFound && at == phaseResults:
-		return fmt.Sprintf("the query's job is not in location %q: set bigquery.location to the location of dataset %s.%s",
+		return fmt.Sprintf("the query's job is not in location %q: set bigquery.location to that of dataset %s.%s",
 			location, t.Project, t.Dataset)
 	case o == spend.NotFound && at == phaseQuery:
-		return fmt.Sprintf("table %s is not in location %q: set bigquery.location to that of its dataset", t, location)
+		return fmt.Sprintf("table %s is not in location %q: set bigquery.location to that of its dataset",
+			t, location)
 	case o == spend.NotFound:
 		return fmt.Sprintf("table %s is not there: either its name is wrong, or the export is not there yet, "+
 			"which takes up to hours after it was enabled", t)

@@ -26,7 +26,8 @@ func (t Table) Validate() error {
 	case !word.MatchString(t.Dataset):
 		return errors.New("the dataset must be a BigQuery dataset id such as billing_export")
 	case !word.MatchString(t.Name):
-		return errors.New("the table must be a BigQuery table id such as gcp_billing_export_v1_01AAAA_BBBBBB_CCCCCC")
+		return errors.New("the table must be a BigQuery table id such as " +
+			"gcp_billing_export_v1_01AAAA_BBBBBB_CCCCCC")
 	}
 	return nil
 }

@@ -87,7 +87,8 @@ func find(ctx context.Context, text string, scopes []string) (*google.Credential
 	if text == "" {
 		creds, err := google.FindDefaultCredentials(ctx, scopes...)
 		if err != nil {
-			return nil, errors.New("no credentials_file is configured and there are no application default credentials")
+			return nil, errors.New("no credentials_file is configured, and there are " +
+				"no application default credentials")
 		}
 		return creds, nil
 	}
@@ -115,7 +116,8 @@ func tokenFailure(err error) error {
 		if strings.HasPrefix(err.Error(), "oauth2: cannot fetch token") {
 			return spend.Classify(spend.Network, errors.New("no token: the token endpoint did not answer"))
 		}
-		return spend.Classify(spend.Auth, errors.New("no token: the credentials cannot be used (is the private key whole?)"))
+		return spend.Classify(spend.Auth, errors.New(
+			"no token: the credentials cannot be used (is the private key whole?)"))
 	}
 	switch status := refused.Response.StatusCode; {
 	case status == http.StatusTooManyRequests:

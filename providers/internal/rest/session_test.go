@@ -96,7 +96,7 @@ func TestSessionStopsAtEmit(t *testing.T) {
 	tr := roundTrip(func(r *http.Request) (*http.Response, error) { return reply(r, 200, `{}`), nil })
 	full := spend.Classify(spend.StoreFailed, errors.New("disk full"))
 	s := client(t, base, tr).Begin(window(), func(spend.Page) error { return full })
-	if _, err := s.Ask(t.Context(), rest.Request{Path: "/x"}); !errors.Is(err, full) {
+	if _, err := s.Ask(t.Context(), rest.Request{Path: "/x"}); !errors.Is(err, full) || err.Error() != "disk full" {
 		t.Errorf("%v", err)
 	}
 }
