@@ -52,9 +52,9 @@ func (a *App) hookTarget() (hardcap.Target, error) {
 	if c.DryRun || !c.URL.Set() {
 		return hardcap.Target{DryRun: c.DryRun}, nil // nothing is sent: what cannot be read holds nothing up
 	}
-	url, err := c.URL.Get()
+	url, err := c.HookURL()
 	if err != nil {
-		return hardcap.Target{}, fmt.Errorf("hard_cap.url: %w", err)
+		return hardcap.Target{}, fmt.Errorf("hard_cap.url %w", err)
 	}
 	t := hardcap.Target{URL: url}
 	if c.Secret.Set() {

@@ -303,6 +303,17 @@ func TestEmptySecretIsNoUnsignedDelivery(t *testing.T) {
 	if got := r.deliveries()[0]; h.calls() != 0 || !strings.Contains(got.LastError, "hard_cap.secret") {
 		t.Errorf("%d calls, delivery %+v", h.calls(), got)
 	}
+	// Nor is a URL taken that the configuration would have refused.
+	s.write("hook.url", "http://10.0.0.1/path-canary")
 	s.write("hook.secret", hookSecret)
+	r.until("another failed attempt", func() bool { return strings.Contains(r.deliveries()[0].LastError, "https://") })
+	s.write("hook.url", h.URL+"/hard-cap")
+	code, body := r.call(http.MethodPost, "/hard-cap/deliveries/"+r.deliveries()[0].ID+"/retry", "admin-token-for-app-tests")
+	if code != http.StatusAccepted {
+		t.Fatalf("%d %s", code, body)
+	}
 	r.until("the delivery", func() bool { return r.deliveries()[0].State == "delivered" })
+	if strings.Contains(s.log.String(), "path-canary") {
+		t.Error("the log holds the hook's URL")
+	}
 }

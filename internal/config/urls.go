@@ -80,6 +80,27 @@ func httpsUnlessLoopback(u *url.URL) error {
 	}
 }
 
+// HookURL returns the text of hard_cap.url, read anew and held against the same rule
+// as when the configuration was loaded: a file may say something else by now. The
+// error does not hold the URL.
+func (h HardCap) HookURL() (string, error) {
+	if !h.URL.Set() {
+		return "", nil
+	}
+	text, err := h.URL.Get()
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return "", errors.New("is not a URL")
+	}
+	if err := httpsUnlessLoopback(u); err != nil {
+		return "", err
+	}
+	return text, nil
+}
+
 func loopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

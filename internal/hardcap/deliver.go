@@ -20,6 +20,9 @@ const (
 	jitterShare = 0.1
 	// giveUpAfter is how long an event is tried before it is dead: some 32 attempts.
 	giveUpAfter = 24 * time.Hour
+	// minAttempts are made in any case: a daemon that was down for a day must not give up
+	// after one more.
+	minAttempts = 10
 	// reviewInterval is how often the ledger is asked about what is pending between
 	// attempts, and what could not be stored is stored again.
 	reviewInterval = 15 * time.Second
@@ -171,8 +174,7 @@ func (h *Hook) reviewOne(
 		h.end(ctx, e, Cancelled, target.off(), now)
 	case unsure:
 		if !e.due(now).After(now) {
-			e.NextAttempt, e.Reason = now.Add(unsureWait), reason
-			h.note(ctx, e, now)
+			h.postpone(e, reason, now.Add(unsureWait))
 		}
 	default:
 		return true
@@ -329,7 +331,7 @@ func (h *Hook) judgeAttempt(ctx context.Context, id string, t Target, r result, 
 		h.audit(string(Delivered), e, "status", r.status, "seconds", took)
 	case r.gone():
 		h.end(ctx, e, Dead, "the hook answered 410 Gone: it wants no more deliveries", now)
-	case now.Sub(e.Armed) >= giveUpAfter:
+	case now.Sub(e.Armed) >= giveUpAfter && e.Attempts >= minAttempts:
 		h.end(ctx, e, Dead, fmt.Sprintf("given up after %d attempts in %s", e.Attempts, giveUpAfter), now)
 	default:
 		e.Reason = ""

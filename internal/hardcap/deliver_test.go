@@ -681,3 +681,26 @@ func TestFigures(t *testing.T) {
 		r.wantStates()
 	})
 }
+
+// A daemon that was down for days has not tried for days: it does so before it gives up.
+func TestDowntimeIsNoAttempt(t *testing.T) {
+	story(t, noon, func(t *testing.T, r *rig) {
+		r.wire.set(always(500))
+		r.run()
+		r.breach()
+		time.Sleep(time.Second)
+		r.shut()
+		r.epoch += 30 * time.Hour // nobody runs
+		r.open()
+		r.pulled(openai, claude)
+		r.run()
+		time.Sleep(time.Second)
+		r.wantStates("openai/month 1000 pending")
+		if n := len(r.wire.all()); n != 2 {
+			t.Fatalf("%d attempts", n)
+		}
+		r.wire.set(nil)
+		time.Sleep(time.Minute)
+		r.wantStates("openai/month 1000 delivered")
+	})
+}

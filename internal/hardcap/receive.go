@@ -48,8 +48,6 @@ const (
 	// maxLines bounds the audit lines of one payload about what is no cap here, the same
 	// about tests, and the reasons of an ErrLater.
 	maxLines = 10
-	// maxName bounds a scope or a period that an alert may name; caps have shorter ones.
-	maxName = 128
 )
 
 // Receive takes a request's body from Alertmanager. When it returns without an error,
@@ -320,9 +318,6 @@ func (in *intake) verdict(truncated uint64) error {
 
 // cut keeps what an alert names short and fit for a log.
 func cut(name string) string {
-	label, _ := spend.CleanLabel(name)
-	if len(label) > maxName {
-		label = label[:maxName]
-	}
+	label, _ := spend.CleanLabel(name) // at most 128 bytes
 	return label
 }
