@@ -75,12 +75,12 @@ func TestDelivery(t *testing.T) {
 		r.wantCounts("ok 1, retried 0, rejected 0, cancelled 0, dead 0")
 		// Alertmanager repeats it every hour; that is no second delivery, nor after a restart.
 		for range 3 {
-			time.Sleep(time.Hour)
+			r.pass(time.Hour)
 			r.wantDecision(hardcap.Known, firing("openai", "month", began))
 		}
 		r.restart()
 		r.wantDecision(hardcap.Known, firing("openai", "month", began))
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if n := len(r.wire.all()); n != 1 {
 			t.Errorf("%d deliveries", n)
 		}
@@ -106,7 +106,7 @@ func TestScheduleOfAttempts(t *testing.T) {
 		r.wire.set(refused)
 		r.run()
 		a := r.breach()
-		time.Sleep(26 * time.Hour)
+		r.pass(26 * time.Hour)
 		all := r.wire.all()
 		want := []int{5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560}
 		for len(want) < len(all)-1 {
@@ -136,7 +136,7 @@ func TestScheduleOfAttempts(t *testing.T) {
 		// It stays dead until somebody asks.
 		r.wire.set(nil)
 		r.wantDecision(hardcap.Known, firing("openai", "month", r.now().Add(-26*time.Hour)))
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if n := len(r.wire.all()); n != len(all) {
 			t.Errorf("%d attempts after it was given up", n-len(all))
 		}
@@ -181,7 +181,7 @@ func TestAnswersOfTheHook(t *testing.T) {
 				if e.State != tc.state || !strings.Contains(e.Reason+e.LastError, tc.text) || e.Attempts != 1 {
 					t.Errorf("state %s, reason %q, error %q", e.State, e.Reason, e.LastError)
 				}
-				time.Sleep(time.Hour + time.Second)
+				r.pass(time.Hour + time.Second)
 				switch all := r.wire.all(); {
 				case tc.wait == 0 && len(all) != 1:
 					t.Errorf("attempts after %v", waits(all))
@@ -208,7 +208,7 @@ func TestCancelled(t *testing.T) {
 		"the limit was raised": {func(r *rig) { r.limit(0, "1100") }, "the limit was changed to 1100 USD"},
 		"the cap was removed":  {func(r *rig) { r.change(func(r *rig) { r.caps = r.caps[1:] }) }, "no hard limit any more"},
 		"only soft is left":    {func(r *rig) { r.limit(0, "0") }, "no hard limit any more"},
-		"the period ended":     {func(*rig) { time.Sleep(4*time.Hour + time.Second) }, "the period ended on 2026-12-01"},
+		"the period ended":     {func(r *rig) { r.pass(4*time.Hour + time.Second) }, "the period ended on 2026-12-01"},
 		"dry run":              {func(r *rig) { r.change(func(r *rig) { r.target.DryRun = true }) }, "dry_run"},
 		"the hook was removed": {func(r *rig) { r.change(func(r *rig) { r.target.URL = "" }) }, "no hard_cap.url"},
 	} {
@@ -225,7 +225,7 @@ func TestCancelled(t *testing.T) {
 				time.Sleep(20 * time.Second)
 				n := len(r.wire.all()) // one may be at the hook already
 				r.wire.set(nil)
-				time.Sleep(2 * time.Hour)
+				r.pass(2 * time.Hour)
 				if got := len(r.wire.all()); got != n {
 					t.Errorf("%d more attempts", got-n)
 				}
@@ -310,7 +310,7 @@ func TestChangedLimitThatIsReachedToo(t *testing.T) {
 				time.Sleep(time.Second)
 				n := len(r.wire.all())
 				r.wire.set(nil)
-				time.Sleep(time.Hour)
+				r.pass(time.Hour)
 				r.wantStates("openai/month "+limit+" delivered", "openai/month 1000 cancelled")
 				for _, q := range r.wire.all()[n:] {
 					if q.id == old.ID || q.decode(t).Breaches[0]["threshold"] == "1000" {
@@ -329,7 +329,7 @@ func TestDryRun(t *testing.T) {
 		r.change(func(r *rig) { r.target.DryRun = true })
 		r.run()
 		r.breach()
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		r.wantStates("openai/month 1000 cancelled")
 		r.wantDecision(hardcap.Known, firing("openai", "month", r.now().Add(-time.Hour)))
 		if statuses, _, _ := r.Look(); len(r.hook.Stats(statuses).Delivered) != 0 {
@@ -340,7 +340,7 @@ func TestDryRun(t *testing.T) {
 			t.Fatal("a dry run sends")
 		}
 		r.change(func(r *rig) { r.target.DryRun = false })
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		r.wantDecision(hardcap.Recorded, firing("openai", "month", r.now().Add(-2*time.Hour)))
 		time.Sleep(time.Second)
 		r.wantStates("openai/month 1000 delivered")
@@ -357,7 +357,7 @@ func TestGoneDisablesTheHook(t *testing.T) {
 		time.Sleep(time.Minute)
 		r.spends(claude, "1")
 		second = r.wantDecision(hardcap.Recorded, firing("global", "week", r.now()))
-		time.Sleep(3 * time.Hour)
+		r.pass(3 * time.Hour)
 		if n := len(r.wire.all()); n != 1 {
 			t.Errorf("%d deliveries to a hook that is gone", n)
 		}
@@ -370,7 +370,7 @@ func TestGoneDisablesTheHook(t *testing.T) {
 		story(t, noon, func(t *testing.T, r *rig) {
 			two(t, r)
 			r.restart() // forgets nothing
-			time.Sleep(time.Hour)
+			r.pass(time.Hour)
 			if n := len(r.wire.all()); n != 1 {
 				t.Errorf("%d deliveries after a restart", n)
 			}
@@ -396,7 +396,7 @@ func TestGoneDisablesTheHook(t *testing.T) {
 			if _, err := r.hook.Retry(t.Context(), first.ID); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Hour)
+			r.pass(time.Hour)
 			if n := len(r.wire.all()); n != 2 {
 				t.Errorf("%d deliveries", n)
 			}
@@ -421,7 +421,7 @@ func TestRetry(t *testing.T) {
 		r.wire.set(always(500))
 		r.run()
 		id := r.breach().ID
-		time.Sleep(6 * time.Hour)
+		r.pass(6 * time.Hour)
 		n := len(r.wire.all())
 		r.wire.set(nil)
 		e, err := r.hook.Retry(t.Context(), id)
@@ -455,7 +455,7 @@ func TestRetry(t *testing.T) {
 		r.limit(0, "900")
 		r.wire.set(always(410))
 		last := r.wantDecision(hardcap.Recorded, firing("openai", "month", r.now().Add(-time.Hour)))
-		time.Sleep(2 * time.Hour)
+		r.pass(2 * time.Hour)
 		refuses(last.ID, "its period is over", hardcap.ErrNotRetried)
 	})
 }
@@ -489,7 +489,7 @@ func TestUnknownHoldsAnAttempt(t *testing.T) {
 		time.Sleep(time.Second)
 		r.change(func(r *rig) { r.sources[0].CoveredFrom = 0 })
 		r.wire.set(nil)
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if n := len(r.wire.all()); n != 1 {
 			t.Errorf("%d deliveries", n)
 		}
@@ -542,7 +542,7 @@ func TestAttemptEndsWithThePeriod(t *testing.T) {
 		})
 		r.run()
 		r.breach()
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if want := day("2026-12-01").Time(); !cut.Equal(want) {
 			t.Errorf("cut off at %s, want %s", cut, want)
 		}
@@ -598,7 +598,7 @@ func TestResultThatCannotBeStored(t *testing.T) {
 		})
 		r.run()
 		r.breach()
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if n := len(r.wire.all()); n != 1 {
 			t.Errorf("%d deliveries", n)
 		}
@@ -606,7 +606,7 @@ func TestResultThatCannotBeStored(t *testing.T) {
 		r.change(func(r *rig) { r.free = 1 << 40 })
 		time.Sleep(time.Minute)
 		r.restart()
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if n := len(r.wire.all()); n != 1 {
 			t.Errorf("%d deliveries after a restart", n)
 		}
@@ -662,7 +662,7 @@ func TestFigures(t *testing.T) {
 		r.wire.set(always(500))
 		began := r.now()
 		r.wantDecision(hardcap.Recorded, firing("global", "week", began.Add(-time.Second)))
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if s := r.hook.Stats(nil); s.Pending != 1 || !s.OldestPending.Equal(began) {
 			t.Errorf("figures %+v", s)
 		}
@@ -671,7 +671,7 @@ func TestFigures(t *testing.T) {
 		// The next month begins anew, the week of Monday goes on.
 		r.wire.set(nil)
 		r.change(func(r *rig) { r.target.URL = hookURL })
-		time.Sleep(2 * time.Hour)
+		r.pass(2 * time.Hour)
 		check(map[string]bool{"openai": false, "global": true})
 		r.hook.Forget(day("2026-11-30"))
 		if n := len(r.states()); n != 2 {

@@ -175,7 +175,7 @@ func TestArmedAnewBeginsAnew(t *testing.T) {
 		r.wire.set(always(500))
 		r.run()
 		r.breach()
-		time.Sleep(time.Hour) // pauses of more than half an hour by now
+		r.pass(time.Hour) // pauses of more than half an hour by now
 		r.spends(openai, "1")
 		time.Sleep(time.Minute)
 		r.wantStates("openai/month 1000 cancelled")
@@ -288,7 +288,7 @@ func TestRunEndsAfterItsAttempts(t *testing.T) {
 		r.wantStates("openai/month 1000 delivered")
 		r.stop = func() {}
 		r.restart()
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if n := len(r.wire.all()); n != 1 {
 			t.Errorf("%d deliveries", n)
 		}
@@ -386,7 +386,7 @@ func TestCancelledTellsTheTotal(t *testing.T) {
 		total string
 	}{
 		"the bill fell":    {func(r *rig) { r.spends(openai, "999.99") }, hardcap.Cancelled, "999.99"},
-		"the period ended": {func(*rig) { time.Sleep(5 * time.Hour) }, hardcap.Cancelled, "1003.5"},
+		"the period ended": {func(r *rig) { r.pass(5 * time.Hour) }, hardcap.Cancelled, "1003.5"},
 		"nobody knows": {func(r *rig) {
 			r.change(func(r *rig) {
 				r.sources[0].CoveredFrom, r.sources[1].CoveredFrom = day("2026-11-30"), day("2026-11-30")
@@ -476,7 +476,7 @@ func TestUnknownKeepsThePause(t *testing.T) {
 		r.wire.set(refused)
 		r.run()
 		r.breach()
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		next, n := r.hook.Deliveries()[0].NextAttempt, len(r.wire.all())
 		if next.Sub(r.now()) < 10*time.Minute {
 			t.Fatalf("the next attempt is at %s", next)
@@ -534,7 +534,7 @@ func TestNextPeriodNeedsItsOwnAlert(t *testing.T) {
 		time.Sleep(time.Second)
 		r.shut()
 		r.limit(0, "5")
-		time.Sleep(2 * time.Hour)
+		r.pass(2 * time.Hour)
 		r.spends(openai, "6")
 		r.open()
 		r.run()
@@ -550,9 +550,9 @@ func TestAnotherHookBeginsAnew(t *testing.T) {
 		r.wire.set(refused)
 		r.run()
 		r.breach()
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		r.wire.set(always(410))
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		r.wantStates("openai/month 1000 dead")
 		r.wire.set(refused)
 		n := len(r.wire.all())
@@ -631,13 +631,13 @@ func TestRetryOfTheDeadHasItsOwnDay(t *testing.T) {
 		r.wire.set(refused)
 		r.run()
 		id := r.breach().ID
-		time.Sleep(26 * time.Hour)
+		r.pass(26 * time.Hour)
 		r.wantStates("openai/month 1000 dead")
 		asked := r.now()
 		if _, err := r.hook.Retry(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if e := r.hook.Deliveries()[0]; e.State != hardcap.Pending || e.Attempts < 5 || !e.Armed.Equal(asked) {
 			t.Errorf("event %+v", e)
 		}
@@ -763,7 +763,7 @@ func TestRetryIsDurable(t *testing.T) {
 		r.run()
 		id := r.breach().ID
 		armed := r.hook.Deliveries()[0].Armed
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if e, err := r.hook.Retry(t.Context(), id); err != nil || !e.Armed.Equal(armed) {
 			t.Errorf("event %+v, %v", e, err)
 		}

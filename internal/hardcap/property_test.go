@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,9 +29,12 @@ func TestWhateverHappens(t *testing.T) {
 func whatever(t *testing.T, rt *rapid.T) {
 	r := newRig(t, "2026-11-30T21:00:00Z")
 	r.caps = []caps.Cap{{Scope: "openai", Period: caps.Day, Hard: usd("100")}, {Scope: "global", Period: caps.Month, Hard: usd("300")}}
+	var mu sync.Mutex // of the two attempts that may be under way at once
 	up := true
 	taken := map[string]bool{}
 	r.wire.set(func(n int, q *http.Request) (*http.Response, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		sent := r.wire.all()[n-1]
 		checkSent(rt, r, sent)
 		if taken[sent.id] {
@@ -62,24 +66,32 @@ func whatever(t *testing.T, rt *rapid.T) {
 		},
 		"alert":   func(rt *rapid.T) { tell(rapid.IntRange(0, 1).Draw(rt, "cap"), r.sources[0].LastApplied) },
 		"too new": func(rt *rapid.T) { tell(rapid.IntRange(0, 1).Draw(rt, "cap"), r.now().Add(time.Nanosecond)) },
-		"hook":    func(*rapid.T) { up = !up },
+		"hook": func(*rapid.T) {
+			mu.Lock()
+			defer mu.Unlock()
+			up = !up
+		},
 		"restart": func(*rapid.T) { r.restart() },
 		"time": func(rt *rapid.T) {
-			time.Sleep(time.Duration(rapid.IntRange(1, 900).Draw(rt, "seconds")) * time.Second)
+			r.pass(time.Duration(rapid.IntRange(1, 900).Draw(rt, "seconds")) * time.Second)
 		},
 		"": func(*rapid.T) { synctest.Wait() },
 	})
 	// In the end the hook is well and the alerts stand: everything that is breached has
 	// arrived, and nothing waits.
+	mu.Lock()
 	up = true
+	mu.Unlock()
 	for i := range r.caps {
 		tell(i, r.sources[0].LastApplied)
 	}
-	time.Sleep(70 * time.Minute)
+	r.pass(70 * time.Minute)
 	statuses, _, err := r.Look()
 	if err != nil {
 		rt.Fatal(err)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	for _, st := range statuses {
 		hard, _ := st.Level(caps.Hard)
 		id := hardcap.ID(st.Scope, st.Period, st.Window.From, hard.Limit)

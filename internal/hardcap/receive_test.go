@@ -173,7 +173,7 @@ func TestNoBreachIsRejectedOnce(t *testing.T) {
 			t.Errorf("answer %+v", got)
 		}
 		changed := r.hook.Deliveries()[0].Changed
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		r.wantDecision(hardcap.Refused, a)
 		if e := r.hook.Deliveries()[0]; !e.Changed.Equal(changed) {
 			t.Error("a replay writes")
@@ -231,7 +231,7 @@ func TestTestsAreKeptAndNeverSent(t *testing.T) {
 		got := r.wantDecision(hardcap.Tested, firing("openai", "month", r.now(), "test", "true"))
 		r.wantDecision(hardcap.Tested, firing("test", "", r.now(), "test", "true"))
 		r.wantDecision(hardcap.Tested, firing("openai", "month", r.now(), "test", "true"))
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if n := len(r.wire.all()); n != 0 {
 			t.Errorf("%d deliveries of tests", n)
 		}
@@ -365,7 +365,7 @@ func TestLedgerThatCannotAnswer(t *testing.T) {
 		if _, err := r.tell(firing("openai", "month", r.now())); err == nil || errors.Is(err, hardcap.ErrPayload) {
 			t.Errorf("error %v", err)
 		}
-		time.Sleep(time.Hour)
+		r.pass(time.Hour)
 		if got := len(r.wire.all()); got != n {
 			t.Errorf("%d deliveries that the ledger was not asked about", got-n)
 		}
