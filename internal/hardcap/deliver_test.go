@@ -297,7 +297,7 @@ func TestRaisedLimitArmsAnew(t *testing.T) {
 }
 
 // A limit that is changed while its event is pending, and is reached all the same,
-// needs no alert: Alertmanager repeats the old one an hour later at the earliest.
+// needs no alert: Alertmanager tells of the old one again only with its next repeat.
 func TestChangedLimitThatIsReachedToo(t *testing.T) {
 	for _, limit := range []string{"1002", "10"} {
 		t.Run(limit, func(t *testing.T) {
