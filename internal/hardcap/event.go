@@ -75,7 +75,8 @@ type Event struct {
 	// Body is the request's body, the same for every attempt.
 	Body json.RawMessage `json:"body,omitempty"`
 
-	day spend.Day // of the outbox
+	day     spend.Day // of the outbox
+	unknown bool      // the ledger could not tell Total when it was asked just now
 }
 
 // stored is the content of an event in the outbox.

@@ -293,12 +293,20 @@ func (h *Hook) show(unsaved bool, events ...Event) {
 	}
 }
 
+// total is what the ledger says is spent, for people: what is not known is not 0.
+func (e Event) total() string {
+	if e.unknown {
+		return "unknown"
+	}
+	return e.Total.String()
+}
+
 // audit writes the line of a decision, with the figures it was taken by. What needs a
 // person is an error, what may need one soon a warning.
 func (h *Hook) audit(decision string, e Event, more ...any) {
 	args := []any{
 		"decision", decision, "id", e.ID, "scope", e.Scope, "period", string(e.Period), "threshold_usd", e.Threshold.String(),
-		"total_usd", e.Total.String(), "state", string(e.State), "attempts", e.Attempts,
+		"total_usd", e.total(), "state", string(e.State), "attempts", e.Attempts,
 	}
 	if e.PeriodStart != 0 {
 		args = append(args, "period_start", e.PeriodStart.String())

@@ -66,6 +66,9 @@ func judge(h hint, statuses []caps.Status, sources []spend.SourceStatus, now tim
 		}
 	}
 	spent := fmt.Sprintf("the ledger has %s USD of %s USD", st.Spend, hard.Limit)
+	if !st.Known {
+		spent = "the spend of the period is not known yet"
+	}
 	switch {
 	case feeding == 0:
 		f.verdict, f.reason = reject, "no enabled source feeds this cap here"
@@ -76,7 +79,7 @@ func judge(h hint, statuses []caps.Status, sources []spend.SourceStatus, now tim
 	case len(f.behind) > 0:
 		f.verdict, f.reason = wait, spent+", and no data newer than the alert yet of "+names(f.behind)
 	case !st.Known:
-		f.verdict, f.reason = wait, "the spend of the period is not known yet"
+		f.verdict, f.reason = wait, spent
 	default:
 		f.verdict, f.reason = reject, spent
 	}

@@ -151,6 +151,7 @@ func (in *intake) eventOf(h hint, f finding) Event {
 		}
 	}
 	e.Total, e.DataThrough, e.TriggeredAt, e.Reason = st.Spend, st.DataThrough, h.startsAt, f.reason
+	e.unknown = !st.Known
 	return e
 }
 

@@ -161,6 +161,19 @@ func TestUnknownSpendWaits(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		r.wantStates()
+		// Nor is it 0, for whoever reads the log.
+		if text := r.log.String(); !strings.Contains(text, "total_usd=unknown") || strings.Contains(text, "total_usd=0") {
+			t.Errorf("log %s", text)
+		}
+		r.pulled(openai)
+		r.change(func(r *rig) { r.caps[1].Scope, r.sources[1].CoveredFrom = "both", day("2026-11-24") })
+		r.caps[1].Match = caps.Match{Model: "*"}
+		time.Sleep(time.Minute)
+		r.pulled(openai)
+		_, err = r.tell(firing("both", "week", r.now()))
+		if !errors.Is(err, hardcap.ErrLater) || strings.Contains(err.Error(), "has 0 USD") {
+			t.Errorf("error %v", err)
+		}
 	})
 }
 
