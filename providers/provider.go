@@ -6,6 +6,7 @@ package providers
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -16,10 +17,12 @@ import (
 // Kind says what a source reports.
 type Kind int
 
-// The kinds of source. Only Costs sources feed money.
+// The kinds of source. Only Costs sources feed the ledger's money; Budgets sources
+// report budgets, which stay apart from it.
 const (
 	Costs Kind = iota
 	Usage
+	Budgets
 )
 
 // SourceType describes one endpoint family of a provider before any account is
@@ -30,6 +33,12 @@ type SourceType struct {
 	Interval     time.Duration // default poll interval; 0 means the global one
 	Lookback     time.Duration // default re-read tail; 0 means the global one
 	MaxStaleness time.Duration // default age of data_through that is still healthy
+	// Lag is how far behind the present the provider's data normally is; 0 if it is
+	// as fresh as the pulls.
+	Lag time.Duration
+	// MaxBuckets is the largest page in days; 0 means the package's MaxBuckets, 1 a
+	// source whose pages do not depend on days.
+	MaxBuckets int
 }
 
 // Type is one row of the provider table.
@@ -62,6 +71,14 @@ type Settings interface {
 	Filter() []string
 	// Open returns the block's sources. It does no I/O beyond reading ca_file.
 	Open(Env) ([]Source, error)
+}
+
+// Biller is implemented by settings whose bill is not named by their credential, which
+// may open several of them.
+type Biller interface {
+	// Bill names what is billed (a table, a budget), in one spelling; empty if nothing
+	// is. Two blocks of one type with the same bill would count it twice.
+	Bill() string
 }
 
 // FieldError is a broken rule of one configuration key.
@@ -105,6 +122,32 @@ type Source interface {
 type Request struct {
 	Window  spend.Window
 	Buckets int // days per page; at least 1, at most MaxBuckets
+	// Mark is Result.Mark of the newest applied walk of this very window; empty if there
+	// is none. A source may answer ErrUnchanged if the provider still says the same.
+	Mark string
+}
+
+// ErrUnchanged is what Fetch returns if nothing has changed at the provider since the
+// walk that Request.Mark is of: as good as a complete walk, of which every day would
+// be what it was. What it emitted before is kept and not decoded.
+var ErrUnchanged = errors.New("nothing has changed since the last walk")
+
+// PartialError is what Fetch returns if the pages that it emitted are complete, yet
+// something beside them failed: they are applied, and the pull counts as failed.
+type PartialError struct{ Err error }
+
+// Error returns the text of the wrapped error.
+func (e *PartialError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the wrapped error, a *spend.PullError.
+func (e *PartialError) Unwrap() error { return e.Err }
+
+// Settler is implemented by sources that have to tell the provider once what Fetch
+// emitted is applied and durable, such as one that acknowledges messages. A Settle that
+// fails, or never happens, costs nothing but a repetition. Its errors are
+// *spend.PullError.
+type Settler interface {
+	Settle(ctx context.Context) error
 }
 
 // MaxBuckets is the page size to start from: both OpenAI and Anthropic clamp
@@ -129,6 +172,16 @@ type Result struct {
 	// window, ascending by day; an empty bucket is an empty statement. ReadAt is
 	// not set.
 	Statements []spend.Statement
+	// Through is how far the data reaches, where the provider says so itself; zero means
+	// that it follows from the newest statement (contract section 2).
+	Through time.Time
+	// From is the first day that the data reaches back to, if that lies inside the
+	// window: of the days before it nothing is known. 0 means the whole window.
+	From spend.Day
+	// Mark is for Request.Mark; empty if the source has none.
+	Mark string
+	// Budgets is what a source of budgets learnt; such a source has no statements.
+	Budgets []spend.Budget
 	// Notices counts oddities that did no harm, by name ("unknown_field",
 	// "bucket_outside_window", "label_sanitised"), for the log and a counter.
 	Notices map[string]int

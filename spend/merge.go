@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// MergeCharges adds up the rows of equal model, project, item and currency, and
-// sorts by these fields in this order: the shape that a Statement wants. The sums
+// MergeCharges adds up the rows of equal model, project, item, currency, rate and
+// tax, and sorts by these fields in this order: the shape that a Statement wants. The sums
 // are exact, so the result does not depend on the order of the rows. The argument
 // is left as it is; no rows give nil.
 func MergeCharges(rows []Charge) []Charge {
@@ -51,7 +51,20 @@ func compareCharges(a, b Charge) int {
 		cmp.Compare(a.Project, b.Project),
 		cmp.Compare(a.Item, b.Item),
 		cmp.Compare(a.Currency, b.Currency),
+		a.Rate.Cmp(b.Rate),
+		compareBool(a.Tax, b.Tax),
 	)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
 }
 
 func compareUsage(a, b Usage) int {

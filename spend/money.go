@@ -8,7 +8,7 @@ import (
 )
 
 // Money is an exact decimal amount of one currency. The zero Money is 0. Nothing
-// that it does rounds, except QuoRound and Float64, which say so.
+// that it does rounds, except QuoRound, Quo and Float64, which say so.
 //
 // Amounts of at most 24 decimals and below 1.7e14 have a fixed form that needs no
 // memory of its own; any other amount is kept in full behind a pointer. Every
@@ -138,9 +138,12 @@ func (f Fixed) shift(n int) (Fixed, bool) {
 func (m Money) Fixed() (Fixed, bool) { return m.fix, m.big == nil }
 
 // QuoRound returns m/n rounded half-even at the given number of decimals, which is
-// not negative: the one rounding operation, for means and conversions. It panics
-// if n is 0.
+// not negative, for means. It panics if n is 0.
 func (m Money) QuoRound(n int64, places int) Money { return quoRoundBig(m, n, places) }
+
+// Quo returns m/d rounded half-even at the given number of decimals, which is not
+// negative: a conversion of m by a rate d. It panics if d is 0.
+func (m Money) Quo(d Money, places int) Money { return quoBig(m, d, places) }
 
 // Float64 returns the float64 nearest to the amount, half-even: the one lossy
 // exit, for gauges only. An amount beyond float64's range becomes an infinity.

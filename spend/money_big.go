@@ -100,11 +100,22 @@ func shiftBig(m Money, n int) Money {
 
 func quoRoundBig(m Money, n int64, places int) Money {
 	num, scale := m.parts()
-	num, den := new(big.Int).Set(num), big.NewInt(n)
-	if scale < places {
-		num.Mul(num, bigPow10(places-scale))
+	return quoHalfEven(num, scale, big.NewInt(n), 0, places)
+}
+
+func quoBig(m, d Money, places int) Money {
+	num, scale := m.parts()
+	den, denScale := d.parts()
+	return quoHalfEven(num, scale, den, denScale, places)
+}
+
+// quoHalfEven returns (n / 10^scale) / (d / 10^denScale) at places decimals.
+func quoHalfEven(n *big.Int, scale int, d *big.Int, denScale, places int) Money {
+	num, den := new(big.Int).Set(n), new(big.Int).Set(d)
+	if up := denScale - scale + places; up >= 0 {
+		num.Mul(num, bigPow10(up))
 	} else {
-		den.Mul(den, bigPow10(scale-places))
+		den.Mul(den, bigPow10(-up))
 	}
 	sign := num.Sign() * den.Sign()
 	quo, rem := new(big.Int).QuoRem(num, den, new(big.Int))

@@ -2,7 +2,8 @@ package spend
 
 import "time"
 
-// USD is the currency of every sum; money in any other currency stays apart.
+// USD is the currency of every sum; money of any other currency takes part in it by
+// the rate of its charge, and stays apart without one.
 const USD = "USD"
 
 // OtherModel is the model label of money and tokens on rows that name no model.
@@ -18,21 +19,46 @@ type SourceID struct {
 // String returns "openai/costs (default)".
 func (id SourceID) String() string { return id.Source + " (" + id.Account + ")" }
 
-// Charge is billed money of one day: all rows of one model, project, item and
-// currency of one source added up. Gross is what was charged before credits,
-// Credits are what was given back and at most 0; the cost is their sum.
-// A row that arrives negative is a credit.
+// Charge is billed money of one day: all rows of one model, project, item, currency
+// and rate of one source added up. Gross is what was charged before credits, Credits
+// are what was given back; the cost is their sum. Both are in Currency, exact. Credits
+// are at most 0 and Gross at least 0 in all but corrections, which some providers
+// book with the sign turned round.
 type Charge struct {
 	Model    string // empty: the row names no model (unattributed)
 	Project  string // provider's project or workspace id; empty: default or none
 	Item     string // provider's own text for the row (line item, description)
 	Currency string // ISO 4217, upper case
-	Gross    Money
-	Credits  Money
+	// Rate is how much of Currency the provider gave for one US dollar on the row; 0
+	// where it gave no rate, as where Currency is USD.
+	Rate Money
+	// Tax marks money that goes to a tax office: it is part of no sum of cost.
+	Tax     bool
+	Gross   Money
+	Credits Money
 }
 
-// Cost returns the money net of credits (FOCUS: BilledCost).
+// RatePlaces is how many decimals a conversion to USD keeps (contract section 6).
+const RatePlaces = 18
+
+// Cost returns the money net of credits (FOCUS: BilledCost), in Currency.
 func (c Charge) Cost() Money { return c.Gross.Add(c.Credits) }
+
+// Converted reports whether the charge's money can be told in USD.
+func (c Charge) Converted() bool { return c.Currency == USD || c.Rate.Sign() > 0 }
+
+// USD returns gross and credits in US dollars: as they are, or divided by the rate,
+// rounded half-even at RatePlaces; ok is false if there is no rate.
+func (c Charge) USD() (gross, credits Money, ok bool) {
+	switch {
+	case c.Currency == USD:
+		return c.Gross, c.Credits, true
+	case c.Rate.Sign() > 0:
+		return c.Gross.Quo(c.Rate, RatePlaces), c.Credits.Quo(c.Rate, RatePlaces), true
+	default:
+		return Money{}, Money{}, false
+	}
+}
 
 // ModelLabel returns the model as labels and API rows show it.
 func (c Charge) ModelLabel() string { return modelLabel(c.Model) }

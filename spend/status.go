@@ -9,7 +9,15 @@ type SourceStatus struct {
 	Interval     time.Duration
 	MaxStaleness time.Duration
 	Enabled      bool
-	Usage        bool      // it reports work and never money, so it feeds no cap
+	Usage        bool          // it reports work and never money, so it feeds no cap
+	Lag          time.Duration // how far behind the present the provider's data normally is
+	// Budgets are what a source of budgets knows, ascending by name. BudgetOnly is set if
+	// they are all that is known of the account's spend: no other source bills it.
+	// Counted is the ID of the budget that the operator lets caps count, empty if none.
+	Budgets      []Budget
+	BudgetSource bool
+	BudgetOnly   bool
+	Counted      string
 	Up           bool      // the newest pull and the newest of the present were applied, or held
 	Pulling      bool      // a pull is running now
 	LastSuccess  time.Time // end of the newest applied pull; stands still while the present fails
