@@ -23,6 +23,12 @@ type Export struct {
 	// Through is the newest export_time over all rows that the query read, not only
 	// those of AI: how far the data reaches. Zero if the table has none.
 	Through time.Time
+	// First is the oldest usage over all rows that the query read: where the export
+	// begins, if that lies in the window. Zero if the table has none.
+	First time.Time
+	// Modified is when the table was changed last, as tables.get said before the query;
+	// zero if it cannot tell, as for a view.
+	Modified time.Time
 	// Other is how many rows of the export were read and are not in Rows.
 	Other   int64
 	Notices map[string]int
@@ -45,8 +51,9 @@ type RowDecoder struct {
 	pages   int
 	job     string
 	total   int64
-	started bool // some page carried a result
-	ended   bool // some page had no further token
+	table   time.Time // when the table was changed last
+	started bool      // some page carried a result
+	ended   bool      // some page had no further token
 	notices map[string]int
 	err     error
 }
@@ -72,7 +79,11 @@ func (d *RowDecoder) Page(body []byte) error {
 		return d.err
 	}
 	p, err := readPage(&d.reader, body, wantRows)
-	if err == nil {
+	switch {
+	case err != nil:
+	case p.kind == kindTable:
+		err = d.describe(body)
+	default:
 		err = d.add(&p)
 	}
 	if err != nil {
@@ -84,13 +95,22 @@ func (d *RowDecoder) Page(body []byte) error {
 	return d.err
 }
 
+// describe takes what tables.get said.
+func (d *RowDecoder) describe(body []byte) error {
+	info, err := DecodeTable(body)
+	if err == nil && !info.View && info.LastModified.After(d.table) {
+		d.table = info.LastModified
+	}
+	return err
+}
+
 // add takes a page's rows.
 func (d *RowDecoder) add(p *page) error {
 	if d.job != "" && p.job != "" && p.job != d.job {
 		return spend.Classify(spend.Pagination, errors.New("pages of two different jobs"))
 	}
 	d.job = cmp.Or(d.job, p.job)
-	if !p.complete { // a job that still runs, or the description of a table
+	if !p.complete { // a job that still runs
 		return nil
 	}
 	if d.started && p.total != d.total {
@@ -128,7 +148,7 @@ func (d *RowDecoder) Export() (Export, error) {
 			Outcome: spend.OutcomeOf(err, spend.Incomplete), Err: fmt.Errorf("decoding vertex bigquery: %w", err),
 		}
 	}
-	out := Export{Notices: maps.Clone(d.notices)}
+	out := Export{Notices: maps.Clone(d.notices), Modified: d.table}
 	for _, key := range slices.Sorted(maps.Keys(d.rows)) {
 		d.take(&out, d.rows[key].row)
 	}
@@ -140,6 +160,9 @@ func (d *RowDecoder) Export() (Export, error) {
 func (d *RowDecoder) take(out *Export, row rawRow) {
 	if row.Export.After(out.Through) {
 		out.Through = row.Export
+	}
+	if out.First.IsZero() || !row.First.IsZero() && row.First.Before(out.First) {
+		out.First = row.First
 	}
 	switch {
 	case row.kind == kindRest:

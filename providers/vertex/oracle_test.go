@@ -82,7 +82,7 @@ func answer(t testing.TB, rows []exportRow, q question) [][]*string {
 		key                  []*string
 		gross, credit, usage *big.Rat
 		n                    int
-		last                 time.Time
+		last, first          time.Time
 	}
 	claude := regexp.MustCompile(`^Claude (?:[A-Z][a-z]+ )?\d`)
 	groups := map[string]*sums{}
@@ -129,6 +129,9 @@ func answer(t testing.TB, rows []exportRow, q question) [][]*string {
 		if exported.After(g.last) {
 			g.last = exported
 		}
+		if g.first.IsZero() || start.Before(g.first) {
+			g.first = start
+		}
 	}
 	var out [][]*string
 	for _, id := range sortedKeys(groups) {
@@ -136,6 +139,7 @@ func answer(t testing.TB, rows []exportRow, q question) [][]*string {
 		tail := []*string{
 			ptr(plain(g.gross)), ptr(plain(g.credit)), ptr(plain(g.usage) + ".0"),
 			ptr(strconv.Itoa(g.n)), ptr(strconv.FormatInt(g.last.UnixMicro(), 10)),
+			ptr(strconv.FormatInt(g.first.UnixMicro(), 10)),
 		}
 		if *g.key[0] == "rest" {
 			tail[0], tail[1], tail[2] = nil, nil, nil
@@ -211,6 +215,7 @@ var resultColumns = [][2]string{
 	{"usage_amount", "FLOAT"},
 	{"row_count", "INTEGER"},
 	{"last_export_us", "INTEGER"},
+	{"first_usage_us", "INTEGER"},
 }
 
 // body is one answer of BigQuery, to be bent by tests.

@@ -63,7 +63,9 @@ const (
 // queryText has one scan of the kept partitions. What is not AI, or not of the
 // window, ends in the one row of kind "rest", since the newest export_time over all
 // rows read is how far the data reaches (contract section 2). So the answer is one
-// result and one walk, and a window without AI rows still tells how fresh it is.
+// result and one walk, and a window without AI rows still tells how fresh it is. The
+// oldest usage over all rows read is where the export begins: of days before it nothing
+// is known, as an export is not always filled up backwards when it is enabled.
 //
 // Only a lower bound on partitions: late and corrective rows land in later ones. Credits
 // are summed in place, since a join multiplies cost. Columns are named, never *.
@@ -93,6 +95,7 @@ WITH line AS (
     CAST(cost AS NUMERIC) AS gross,
     IFNULL((SELECT SUM(CAST(c.amount AS NUMERIC)) FROM UNNEST(credits) AS c), NUMERIC '0') AS credit,
     usage.amount AS usage_amount,
+    usage_start_time,
     export_time
   FROM {{TABLE}}
   WHERE {{PARTITION}}
@@ -114,6 +117,7 @@ keyed AS (
     IF(wanted, gross, NULL) AS gross,
     IF(wanted, credit, NULL) AS credit,
     IF(wanted, usage_amount, NULL) AS usage_amount,
+    usage_start_time,
     export_time
   FROM line
 )
@@ -124,7 +128,8 @@ SELECT
   SUM(credit) AS credits,
   SUM(usage_amount) AS usage_amount,
   COUNT(*) AS row_count,
-  UNIX_MICROS(MAX(export_time)) AS last_export_us
+  UNIX_MICROS(MAX(export_time)) AS last_export_us,
+  UNIX_MICROS(MIN(usage_start_time)) AS first_usage_us
 FROM keyed
 GROUP BY
   kind, usage_day, invoice_month, billing_account_id, project_id,

@@ -32,13 +32,11 @@ type Row struct {
 	Usage  spend.Money
 	Lines  int64     // rows of the export behind this one
 	Export time.Time // the newest export_time among them; zero if none is known
+	First  time.Time // the oldest usage_start_time among them; zero if none is known
 }
 
 // Tax reports whether the row is tax, which is no cost of AI.
 func (r Row) Tax() bool { return r.CostType == costTax }
-
-// Converted reports whether the row's money can be told in USD.
-func (r Row) Converted() bool { return r.Currency == spend.USD || r.Rate.Sign() > 0 }
 
 // cell is one value of an answer, as its text.
 type cell struct {
@@ -92,13 +90,18 @@ func float(c cell) (spend.Money, bool) {
 	return m, err == nil && !c.null
 }
 
-func setRate(row *rawRow, c cell) error {
-	m, ok := float(c)
-	if ok && m.Sign() > 0 {
-		row.Rate = m
+// setRate takes a rate between a millionth and a billion for a dollar: what is beyond
+// is none, since no currency is worth so much, or so little.
+func setRate() func(*rawRow, cell) error {
+	low, high := spend.MustMoney("0.000001"), spend.MustMoney("1000000000")
+	return func(row *rawRow, c cell) error {
+		m, ok := float(c)
+		if ok && m.Cmp(low) >= 0 && m.Cmp(high) <= 0 {
+			row.Rate = m
+		}
+		row.badRate = !c.null && row.Rate.IsZero()
+		return nil
 	}
-	row.badRate = !c.null && row.Rate.IsZero()
-	return nil
 }
 
 func setUsage(row *rawRow, c cell) error {
@@ -128,22 +131,24 @@ func setLines(row *rawRow, c cell) error {
 }
 
 // Moments of an export lie between these: one that does not is no moment, and would
-// make stale data look fresh.
+// make stale data look fresh, or days look known.
 const (
-	minExport = 1_262_304_000_000_000 // 2010-01-01, in microseconds
-	maxExport = 4_102_444_800_000_000 // 2100-01-01
+	minMoment = 1_262_304_000_000_000 // 2010-01-01, in microseconds
+	maxMoment = 4_102_444_800_000_000 // 2100-01-01
 )
 
-func setExport(row *rawRow, c cell) error {
-	if c.null {
+func setTime(set func(row *rawRow) *time.Time) func(*rawRow, cell) error {
+	return func(row *rawRow, c cell) error {
+		if c.null {
+			return nil
+		}
+		us, err := strconv.ParseInt(c.text, 10, 64)
+		if err != nil || us < minMoment || us > maxMoment {
+			return errors.New("is not a moment in microseconds since 1970")
+		}
+		*set(row) = time.UnixMicro(us).UTC()
 		return nil
 	}
-	us, err := strconv.ParseInt(c.text, 10, 64)
-	if err != nil || us < minExport || us > maxExport {
-		return errors.New("is not a moment in microseconds since 1970")
-	}
-	row.Export = time.UnixMicro(us).UTC()
-	return nil
 }
 
 // columns are those of Query, in no order that matters.
@@ -164,12 +169,13 @@ func columns() []column {
 		{"sku", str, true, text(func(r *rawRow) *string { return &r.SKU.Text })},
 		{"cost_type", str, true, text(func(r *rawRow) *string { return &r.CostType })},
 		{"currency", str, true, text(func(r *rawRow) *string { return &r.Currency })},
-		{"fx", flo, true, setRate},
+		{"fx", flo, true, setRate()},
 		{"gross", num, false, amount(func(r *rawRow) *spend.Money { return &r.Gross })},
 		{"credits", num, false, amount(func(r *rawRow) *spend.Money { return &r.Credits })},
 		{"usage_amount", flo, false, setUsage},
 		{"row_count", whole, false, setLines},
-		{"last_export_us", whole, false, setExport},
+		{"last_export_us", whole, false, setTime(func(r *rawRow) *time.Time { return &r.Export })},
+		{"first_usage_us", whole, false, setTime(func(r *rawRow) *time.Time { return &r.First })},
 	}
 }
 

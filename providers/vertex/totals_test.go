@@ -84,11 +84,7 @@ func walk(t testing.TB, w spend.Window, pages ...[]byte) (vertex.Export, []verte
 	if err != nil {
 		t.Fatal(err)
 	}
-	charged, err := mapper(t).Charge(out.Rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out, charged
+	return out, mapper(t).Charge(out.Rows)
 }
 
 // near reports whether two amounts of USD are the same within 1e-6.
@@ -107,7 +103,8 @@ func sumBy(rows []vertex.Charged, key func(vertex.Charged) string) map[string]to
 	out := map[string]total{}
 	for _, r := range rows {
 		s := out[key(r)]
-		s.gross, s.credits = s.gross.Add(r.USDGross), s.credits.Add(r.USDCredits)
+		gross, credits, _ := r.Charge().USD()
+		s.gross, s.credits = s.gross.Add(gross), s.credits.Add(credits)
 		s.rows += r.Lines
 		out[key(r)] = s
 	}
@@ -175,7 +172,8 @@ func TestNativeCellsOfTheFixtures(t *testing.T) {
 			r.InvoiceMonth, r.Model,
 		}
 		c := got[k]
-		got[k] = cell{c.gross.Add(r.Gross), c.credits.Add(r.Credits), c.usd.Add(r.USDGross).Add(r.USDCredits)}
+		gross, credits, _ := r.Charge().USD()
+		got[k] = cell{c.gross.Add(r.Gross), c.credits.Add(r.Credits), c.usd.Add(gross).Add(credits)}
 	}
 	want := expectations(t).Native
 	if len(got) != len(want) || len(want) != 279 {
@@ -207,7 +205,7 @@ func TestStatementsHoldTheMoney(t *testing.T) {
 	want := expectations(t)
 	pages := bodies(result(answer(t, exportRows(t), question{window: fixtureWindow(), zone: "UTC"}), 50))
 	_, all := walk(t, fixtureWindow(), pages...)
-	var sum spend.Money
+	var sum, tax spend.Money
 	statements := vertex.Statements(fixtureWindow(), all)
 	if len(statements) != fixtureWindow().Days() {
 		t.Fatalf("%d statements for %d days", len(statements), fixtureWindow().Days())
@@ -218,18 +216,23 @@ func TestStatementsHoldTheMoney(t *testing.T) {
 		}
 		var cost spend.Money
 		for _, c := range st.Charges {
-			if c.Currency != spend.USD {
-				t.Errorf("%s: a charge in %s", st.Day, c.Currency)
+			gross, credits, ok := c.USD()
+			if !ok {
+				t.Errorf("%s: a charge in %s without a rate", st.Day, c.Currency)
 			}
-			cost = cost.Add(c.Cost())
+			if c.Tax {
+				tax = tax.Add(gross).Add(credits)
+				continue
+			}
+			cost = cost.Add(gross).Add(credits)
 		}
 		if w, ok := want.ByUTCDay[st.Day.String()]; ok && !near(t, cost, w.Net) || !ok && !cost.IsZero() {
 			t.Errorf("%s: %s, want %+v", st.Day, cost, w)
 		}
 		sum = sum.Add(cost)
 	}
-	if !near(t, sum, want.Total) {
-		t.Errorf("all days: %s, want %s", sum, want.Total)
+	if !near(t, sum, want.Total) || !near(t, tax, want.Tax["tax"].Net) {
+		t.Errorf("all days: %s and %s of tax, want %s", sum, tax, want.Total)
 	}
 	checked := 0
 	for name, wrong := range want.Wrong {
@@ -251,7 +254,8 @@ func TestStatementsHoldTheMoney(t *testing.T) {
 func TestStatementsOfOtherMoney(t *testing.T) {
 	w := spend.Window{From: spend.Date(2026, 10, 1), To: spend.Date(2026, 10, 2)}
 	row := func(day spend.Day, text, kind string) vertex.Charged {
-		c := vertex.Charged{USDGross: spend.MustMoney("2"), USDCredits: spend.MustMoney("-0.5")}
+		var c vertex.Charged
+		c.Gross, c.Credits, c.Rate = spend.MustMoney("2"), spend.MustMoney("-0.5"), spend.MustMoney("1")
 		c.Day, c.SKU, c.CostType, c.Currency = day, vertex.SKU{ID: "A-1", Text: text}, kind, spend.USD
 		c.Model, c.Project = mapper(t).Model(c.SKU), "acme"
 		return c
@@ -266,8 +270,10 @@ func TestStatementsOfOtherMoney(t *testing.T) {
 			Gross: spend.MustMoney("2"), Credits: spend.MustMoney("-0.5"),
 		}
 	}
+	tax := charge("", "A-1 Tax")
+	tax.Tax = true
 	want := []spend.Statement{{Day: w.From, Charges: []spend.Charge{
-		charge("", "A-1 Something new"), charge("gemini-3-flash", "A-1 Gemini 3 Flash"),
+		charge("", "A-1 Something new"), tax, charge("gemini-3-flash", "A-1 Gemini 3 Flash"),
 	}}}
 	if diff := cmp.Diff(want, got, cmp.Comparer(spend.Money.Equal)); diff != "" {
 		t.Error(diff)

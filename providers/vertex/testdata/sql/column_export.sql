@@ -24,6 +24,7 @@ WITH line AS (
     CAST(cost AS NUMERIC) AS gross,
     IFNULL((SELECT SUM(CAST(c.amount AS NUMERIC)) FROM UNNEST(credits) AS c), NUMERIC '0') AS credit,
     usage.amount AS usage_amount,
+    usage_start_time,
     export_time
   FROM `acme-billing.billing_export.gcp_billing_export_v1_01AAAA_BBBBBB_CCCCC2`
   WHERE `export_time` >= TIMESTAMP(DATE_SUB(@from_day, INTERVAL 2 DAY))
@@ -45,6 +46,7 @@ keyed AS (
     IF(wanted, gross, NULL) AS gross,
     IF(wanted, credit, NULL) AS credit,
     IF(wanted, usage_amount, NULL) AS usage_amount,
+    usage_start_time,
     export_time
   FROM line
 )
@@ -55,7 +57,8 @@ SELECT
   SUM(credit) AS credits,
   SUM(usage_amount) AS usage_amount,
   COUNT(*) AS row_count,
-  UNIX_MICROS(MAX(export_time)) AS last_export_us
+  UNIX_MICROS(MAX(export_time)) AS last_export_us,
+  UNIX_MICROS(MIN(usage_start_time)) AS first_usage_us
 FROM keyed
 GROUP BY
   kind, usage_day, invoice_month, billing_account_id, project_id,
