@@ -207,7 +207,7 @@ func (j *jsonWriter) comma(i int) {
 	}
 }
 
-func (j *jsonWriter) unconverted(u rollup.Unconverted) {
+func (j *jsonWriter) unconverted(u rollup.Apart) {
 	j.raw("{")
 	j.member("provider", u.Provider)
 	j.raw(",")

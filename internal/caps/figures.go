@@ -76,9 +76,9 @@ func top(models map[string]spend.Money) []ModelSpend {
 }
 
 // apart counts the sources among the candidates that hold selected money of w in
-// a currency other than USD. A query says which sources to look at, yet neither
+// a currency without a rate. A query says which sources to look at, yet neither
 // the day nor the model.
-func apart(snap *rollup.Snapshot, candidates []rollup.Unconverted, sel Match, w spend.Window) int {
+func apart(snap *rollup.Snapshot, candidates []rollup.Apart, sel Match, w spend.Window) int {
 	found := map[spend.SourceID]bool{}
 	for _, u := range candidates {
 		id := spend.SourceID{Provider: u.Provider, Account: u.Account, Source: u.Source}
@@ -93,7 +93,7 @@ func apart(snap *rollup.Snapshot, candidates []rollup.Unconverted, sel Match, w 
 
 // unconverted reports whether a charge is selected and in no USD sum.
 func (m Match) unconverted(c spend.Charge) bool {
-	return c.Currency != spend.USD && (!c.Gross.IsZero() || !c.Credits.IsZero()) &&
+	return !c.Converted() && !c.Tax && (!c.Gross.IsZero() || !c.Credits.IsZero()) &&
 		(m.Project == "" || m.Project == c.Project) && matches(m.Model, c.ModelLabel())
 }
 

@@ -33,7 +33,7 @@ type RecomputeReport struct {
 	// Changed counts the days whose statement differs from the ledger's.
 	Changed int
 	// Changes is the difference, sorted by provider, model, day and currency. Days
-	// whose statement differs only in project or item appear in Changed alone.
+	// whose statement differs only in project, item or tax appear in Changed alone.
 	Changes []Change
 	// Problems names pulls and sources that could not be replayed; their days stay
 	// as they are.
@@ -41,8 +41,8 @@ type RecomputeReport struct {
 }
 
 // Change is the difference of one provider, model and day over all its accounts
-// and sources. Money of each currency has its own Change; tokens are told on one
-// with an empty currency.
+// and sources. Money without a rate has a Change for each currency; tokens are told on
+// one with an empty currency.
 type Change struct {
 	Provider, Model           string
 	Day                       spend.Day
@@ -285,12 +285,19 @@ func (p *replay) settle(ctx context.Context, id spend.SourceID, replayed []spend
 // compare adds a statement to one side of the changes: before (-1) or after (1).
 func (p *replay) compare(provider string, st spend.Statement, side int) {
 	for _, c := range st.Charges {
+		if c.Tax {
+			continue
+		}
 		k := changeKey{provider, c.ModelLabel(), st.Day, c.Currency}
+		cost := c.Cost()
+		if gross, credits, ok := c.USD(); ok {
+			k.currency, cost = spend.USD, gross.Add(credits)
+		}
 		ch := p.changes[k]
 		if side < 0 {
-			ch.Before = ch.Before.Add(c.Cost())
+			ch.Before = ch.Before.Add(cost)
 		} else {
-			ch.After = ch.After.Add(c.Cost())
+			ch.After = ch.After.Add(cost)
 		}
 		p.changes[k] = ch
 	}
@@ -313,7 +320,7 @@ func sameContent(a, b spend.Statement) bool {
 
 func sameCharge(x, y spend.Charge) bool {
 	return x.Model == y.Model && x.Project == y.Project && x.Item == y.Item && x.Currency == y.Currency &&
-		x.Gross.Equal(y.Gross) && x.Credits.Equal(y.Credits)
+		x.Tax == y.Tax && x.Rate.Equal(y.Rate) && x.Gross.Equal(y.Gross) && x.Credits.Equal(y.Credits)
 }
 
 // sortedChanges keeps what did change.

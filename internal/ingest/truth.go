@@ -202,8 +202,8 @@ func revisions(
 func usd(st spend.Statement) spend.Money {
 	var sum spend.Money
 	for _, c := range st.Charges {
-		if c.Currency == spend.USD {
-			sum = sum.Add(c.Cost())
+		if gross, credits, ok := c.USD(); ok && !c.Tax {
+			sum = sum.Add(gross).Add(credits)
 		}
 	}
 	return sum
@@ -213,7 +213,7 @@ func usd(st spend.Statement) spend.Money {
 func appliedOutcome(got []spend.Statement) spend.Outcome {
 	for _, st := range got {
 		for _, c := range st.Charges {
-			if c.Currency != spend.USD {
+			if !c.Converted() && !c.Tax {
 				return spend.Currency
 			}
 		}

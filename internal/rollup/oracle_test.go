@@ -85,7 +85,7 @@ func compareGroups(by []rollup.Dim, a, b rollup.Row) int {
 func (o *oracle) query(q rollup.Query) rollup.Result {
 	res := rollup.Result{DataThrough: map[spend.SourceID]time.Time{}}
 	groups := map[rollup.Row]*rollup.Row{}
-	apart := map[rollup.Unconverted]spend.Money{}
+	apart, tax := map[rollup.Apart]spend.Money{}, map[rollup.Apart]spend.Money{}
 	for id, days := range o.days {
 		if q.Provider != "" && q.Provider != id.Provider || q.Account != "" && q.Account != id.Account {
 			continue
@@ -110,19 +110,25 @@ func (o *oracle) query(q rollup.Query) rollup.Result {
 				if skip(c.ModelLabel(), c.Project) {
 					continue
 				}
-				if c.Currency != spend.USD {
-					k := rollup.Unconverted{
-						Provider: id.Provider, Account: id.Account, Source: id.Source,
-						Currency: c.Currency,
-					}
+				gross, credits, converted := c.USD()
+				k := rollup.Apart{Provider: id.Provider, Account: id.Account, Source: id.Source, Currency: c.Currency}
+				switch {
+				case c.Tax && converted:
+					k.Currency = spend.USD
+					tax[k] = tax[k].Add(gross).Add(credits)
+					continue
+				case c.Tax:
+					tax[k] = tax[k].Add(c.Cost())
+					continue
+				case !converted:
 					apart[k] = apart[k].Add(c.Cost())
 					continue
 				}
 				for _, r := range row(c.ModelLabel(), c.Project, c.Item) {
 					r.HasCost = true
-					r.Gross, r.Credits, r.Cost = r.Gross.Add(c.Gross), r.Credits.Add(c.Credits), r.Cost.Add(c.Cost())
+					r.Gross, r.Credits, r.Cost = r.Gross.Add(gross), r.Credits.Add(credits), r.Cost.Add(gross).Add(credits)
 					if c.Model == "" {
-						r.Unattributed = r.Unattributed.Add(c.Cost())
+						r.Unattributed = r.Unattributed.Add(gross).Add(credits)
 					}
 				}
 			}
@@ -146,17 +152,22 @@ func (o *oracle) query(q rollup.Query) rollup.Result {
 		res.Rows = append(res.Rows, *r)
 	}
 	slices.SortFunc(res.Rows, func(a, b rollup.Row) int { return compareGroups(q.GroupBy, a, b) })
-	for k, cost := range apart {
+	res.Unconverted, res.Tax = sortedApart(apart), sortedApart(tax)
+	return res
+}
+
+func sortedApart(sums map[rollup.Apart]spend.Money) (out []rollup.Apart) {
+	for k, cost := range sums {
 		k.Cost = cost
-		res.Unconverted = append(res.Unconverted, k)
+		out = append(out, k)
 	}
-	slices.SortFunc(res.Unconverted, func(a, b rollup.Unconverted) int {
+	slices.SortFunc(out, func(a, b rollup.Apart) int {
 		return cmp.Or(
 			strings.Compare(a.Provider, b.Provider), strings.Compare(a.Account, b.Account),
 			strings.Compare(a.Source, b.Source), strings.Compare(a.Currency, b.Currency),
 		)
 	})
-	return res
+	return out
 }
 
 var allDims = []rollup.Dim{
@@ -181,12 +192,17 @@ func genStatement() *rapid.Generator[spend.Statement] {
 		"0", "0.1", "12.3456789", "0.0000001", "170141183460469", "41.000000000000001", "1e-30", "1e40",
 	})
 	ch := rapid.Custom(func(t *rapid.T) spend.Charge {
-		return spend.Charge{
+		c := spend.Charge{
 			Model: name.Draw(t, "model"), Project: name.Draw(t, "project"), Item: name.Draw(t, "item"),
 			Currency: rapid.SampledFrom([]string{"USD", "USD", "USD", "EUR", "JPY"}).Draw(t, "currency"),
 			Gross:    money(amount.Draw(t, "gross")),
 			Credits:  money(rapid.SampledFrom([]string{"0", "0", "0", "-3.21", "-1e40"}).Draw(t, "credits")),
+			Tax:      rapid.IntRange(0, 9).Draw(t, "tax") == 0,
 		}
+		if c.Currency != spend.USD {
+			c.Rate = money(rapid.SampledFrom([]string{"0", "0.9", "150.25", "1e-6"}).Draw(t, "rate"))
+		}
+		return c
 	})
 	count := rapid.Int64Range(0, 1e6)
 	us := rapid.Custom(func(t *rapid.T) spend.Usage {
@@ -318,8 +334,8 @@ func (o *oracle) agree(t *rapid.T, s *rollup.Snapshot, q rollup.Query) {
 			}
 			var usd spend.Money
 			for _, c := range want.Charges {
-				if c.Currency == spend.USD {
-					usd = usd.Add(c.Cost())
+				if gross, credits, ok := c.USD(); ok && !c.Tax {
+					usd = usd.Add(gross).Add(credits)
 				}
 			}
 			if total, readAt, ok := s.DayTotal(id, d); ok != wantOK || !total.Equal(usd) ||
@@ -395,6 +411,9 @@ func TestGroupingConservesSums(t *testing.T) {
 		}
 		if diff := gocmp.Diff(want.Unconverted, got.Unconverted); diff != "" {
 			t.Fatalf("what is left out depends on the grouping:\n%s", diff)
+		}
+		if diff := gocmp.Diff(want.Tax, got.Tax); diff != "" {
+			t.Fatalf("tax depends on the grouping:\n%s", diff)
 		}
 	})
 }

@@ -7,17 +7,20 @@ import (
 )
 
 // part is one source's statement of one day, in columns. It is immutable and
-// shared between snapshots. A charge takes 28 bytes, and 20 more if it has credits.
+// shared between snapshots. A charge takes 28 bytes, 20 more if it has credits,
+// and about 100 more if it was billed in another currency.
 type part struct {
 	readAt time.Time
 	total  sums // over everything in USD, and over the usage
 
-	// The charges in USD that have the fixed form: row i has ids[i], ids[n+i] and
+	// The charges whose USD have the fixed form: row i has ids[i], ids[n+i] and
 	// ids[2n+i] as model, project and item, where n is len(gross).
 	ids   []uint32
 	gross []spend.Fixed
 	// The rows among them that have credits.
 	credits []credit
+	// The rows among them that were billed in another currency, as they were billed.
+	native []native
 
 	rest  []restCharge
 	usage []usageRow
@@ -28,13 +31,23 @@ type credit struct {
 	amount spend.Fixed
 }
 
-// restCharge is a charge that does not fit the columns: its currency is not USD,
-// or an amount has no fixed form.
+type native struct {
+	row                  uint32
+	currency             string
+	rate, gross, credits spend.Money
+}
+
+// restCharge is a charge that does not fit the columns: it is tax, there is no rate
+// for its currency, or an amount in USD has no fixed form.
 type restCharge struct {
 	model, project, item uint32
-	currency             string
-	gross, credits       spend.Money
+	charge               spend.Charge // without these names
+	usdGross, usdCredits spend.Money
+	converted            bool
 }
+
+// cost reports whether the charge is part of the sums of cost.
+func (c *restCharge) cost() bool { return c.converted && !c.charge.Tax }
 
 type usageRow struct {
 	model, project uint32
@@ -46,7 +59,7 @@ func newPart(st spend.Statement, n *names) *part {
 	p := &part{readAt: st.ReadAt}
 	columns := 0
 	for _, c := range st.Charges {
-		if _, _, ok := fixedUSD(c); ok {
+		if fitsColumns(c) {
 			columns++
 		}
 	}
@@ -70,27 +83,34 @@ func newPart(st spend.Statement, n *names) *part {
 
 func (p *part) addCharge(c spend.Charge, columns int, n *names) {
 	model, project, item := n.models.id(c.Model), n.projects.id(c.Project), n.items.id(c.Item)
-	if c.Currency == spend.USD {
-		p.total.addCharge(model, c.Gross, c.Credits)
+	usdGross, usdCredits, converted := c.USD()
+	if converted && !c.Tax {
+		p.total.addCharge(model, usdGross, usdCredits)
 	}
-	gross, credits, ok := fixedUSD(c)
-	if !ok {
-		p.rest = append(p.rest, restCharge{model, project, item, c.Currency, c.Gross, c.Credits})
+	if !fitsColumns(c) {
+		c.Model, c.Project, c.Item = "", "", ""
+		p.rest = append(p.rest, restCharge{model, project, item, c, usdGross, usdCredits, converted})
 		return
 	}
+	gross, _ := usdGross.Fixed()
+	credits, _ := usdCredits.Fixed()
 	i := len(p.gross)
 	p.ids[i], p.ids[columns+i], p.ids[2*columns+i] = model, project, item
 	p.gross = append(p.gross, gross)
 	if !credits.IsZero() {
 		p.credits = append(p.credits, credit{uint32(i), credits})
 	}
+	if c.Currency != spend.USD || !c.Rate.IsZero() {
+		p.native = append(p.native, native{uint32(i), c.Currency, c.Rate, c.Gross, c.Credits})
+	}
 }
 
-// fixedUSD returns a charge's amounts if it fits the columns.
-func fixedUSD(c spend.Charge) (gross, credits spend.Fixed, ok bool) {
-	gross, gok := c.Gross.Fixed()
-	credits, cok := c.Credits.Fixed()
-	return gross, credits, gok && cok && c.Currency == spend.USD
+// fitsColumns reports whether a charge is cost whose USD have the fixed form.
+func fitsColumns(c spend.Charge) bool {
+	gross, credits, ok := c.USD()
+	_, gok := gross.Fixed()
+	_, cok := credits.Fixed()
+	return ok && gok && cok && !c.Tax
 }
 
 // columns returns the ids of the charges in gross.
@@ -116,11 +136,14 @@ func (p *part) statement(day spend.Day, v view) spend.Statement {
 	for _, c := range p.credits {
 		charges[c.row].Credits = c.amount.Money()
 	}
-	for _, c := range p.rest {
-		charges = append(charges, spend.Charge{
-			Model: v.models[c.model], Project: v.projects[c.project], Item: v.items[c.item],
-			Currency: c.currency, Gross: c.gross, Credits: c.credits,
-		})
+	for _, n := range p.native {
+		c := &charges[n.row]
+		c.Currency, c.Rate, c.Gross, c.Credits = n.currency, n.rate, n.gross, n.credits
+	}
+	for _, r := range p.rest {
+		c := r.charge
+		c.Model, c.Project, c.Item = v.models[r.model], v.projects[r.project], v.items[r.item]
+		charges = append(charges, c)
 	}
 	var usage []spend.Usage
 	for _, u := range p.usage {

@@ -55,8 +55,8 @@ type Row struct {
 	Uncosted                             int64
 }
 
-// Unconverted is money in a currency without a known rate; it is in no Row.
-type Unconverted struct {
+// Apart is money that is in no Row.
+type Apart struct {
 	Provider, Account, Source, Currency string
 	Cost                                spend.Money
 }
@@ -64,9 +64,12 @@ type Unconverted struct {
 // Result is the answer to a Query: rows sorted by their group fields, the totals
 // over all selected rows, and what had to be left out of them.
 type Result struct {
-	Rows        []Row
-	Totals      Row
-	Unconverted []Unconverted
+	Rows   []Row
+	Totals Row
+	// Unconverted is money in a currency without a known rate.
+	Unconverted []Apart
+	// Tax is what goes to a tax office: in USD where there is a rate.
+	Tax []Apart
 	// DataThrough tells for every source that feeds the selection how far its data reaches.
 	DataThrough map[spend.SourceID]time.Time
 }

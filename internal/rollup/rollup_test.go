@@ -87,7 +87,7 @@ func TestQueryMergesCostAndUsage(t *testing.T) {
 			HasCost: true, HasUsage: true, Cost: money("5.75"), Gross: money("6.75"), Credits: money("-1"),
 			Unattributed: money("0.5"), Input: 7, Output: 5, Requests: 2, HasRequests: true,
 		},
-		Unconverted: []rollup.Unconverted{
+		Unconverted: []rollup.Apart{
 			{Provider: "openai", Account: "default", Source: "openai/costs", Currency: "EUR", Cost: money("9")},
 		},
 		DataThrough: map[spend.SourceID]time.Time{costs: through, usage: {}},

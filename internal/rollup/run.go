@@ -38,7 +38,8 @@ func (s *Snapshot) Query(q Query) (Result, error) {
 	for i := range r.slots.len {
 		total.add(&r.slots.at(i).sums)
 	}
-	res.Rows, res.Totals, res.Unconverted = r.rows(), total.row(), r.unconverted()
+	res.Rows, res.Totals = r.rows(), total.row()
+	res.Unconverted, res.Tax = sortedApart(r.apart), sortedApart(r.tax)
 	return res, nil
 }
 
@@ -82,7 +83,8 @@ type run struct {
 	parts  []partOf
 	slots  slotList
 	lookup slotTable
-	apart  map[Unconverted]spend.Money // keys without Cost
+	// Money that is in no row, by keys without Cost.
+	apart, tax map[Apart]spend.Money
 }
 
 // outerKey is the part of a group's key that a whole day part shares.
@@ -101,7 +103,7 @@ type partOf struct {
 func newRun(s *Snapshot, q Query) *run {
 	r := &run{
 		q: q, names: s.names, possible: true,
-		number: map[outerKey]int{}, apart: map[Unconverted]spend.Money{},
+		number: map[outerKey]int{}, apart: map[Apart]spend.Money{}, tax: map[Apart]spend.Money{},
 	}
 	r.byModel = slices.Contains(q.GroupBy, ByModel)
 	r.byProject = slices.Contains(q.GroupBy, ByProject)
@@ -193,9 +195,9 @@ func (r *run) addRows(p partOf) {
 			r.slot(p.outer, model[i], project[i], item[i]).addCredit(model[i], c.amount.Money())
 		}
 	}
-	for _, c := range p.part.rest {
-		if c.currency == spend.USD && r.wants(c.model, c.project) {
-			r.slot(p.outer, c.model, c.project, c.item).addCharge(c.model, c.gross, c.credits)
+	for i := range p.part.rest {
+		if c := &p.part.rest[i]; c.cost() && r.wants(c.model, c.project) {
+			r.slot(p.outer, c.model, c.project, c.item).addCharge(c.model, c.usdGross, c.usdCredits)
 		}
 	}
 	for i := range p.part.usage {
@@ -207,15 +209,21 @@ func (r *run) addRows(p partOf) {
 
 // setApart adds up what is in no row.
 func (r *run) setApart(p partOf) {
-	for _, c := range p.part.rest {
-		if c.currency != spend.USD && r.wants(c.model, c.project) {
-			id := p.source.id
-			k := Unconverted{
-				Provider: id.Provider, Account: id.Account, Source: id.Source,
-				Currency: c.currency,
-			}
-			r.apart[k] = r.apart[k].Add(c.gross).Add(c.credits)
+	for i := range p.part.rest {
+		c := &p.part.rest[i]
+		if c.cost() || !r.wants(c.model, c.project) {
+			continue
 		}
+		id := p.source.id
+		k := Apart{Provider: id.Provider, Account: id.Account, Source: id.Source, Currency: c.charge.Currency}
+		cost, into := c.charge.Cost(), r.apart
+		if c.charge.Tax {
+			into = r.tax
+		}
+		if c.converted {
+			k.Currency, cost = spend.USD, c.usdGross.Add(c.usdCredits)
+		}
+		into[k] = into[k].Add(cost)
 	}
 }
 
@@ -247,13 +255,13 @@ func (r *run) slot(outer int, model, project, item uint32) *sums {
 	return &s.sums
 }
 
-func (r *run) unconverted() []Unconverted {
-	var out []Unconverted
-	for k, cost := range r.apart {
+func sortedApart(sums map[Apart]spend.Money) []Apart {
+	var out []Apart
+	for k, cost := range sums {
 		k.Cost = cost
 		out = append(out, k)
 	}
-	slices.SortFunc(out, func(a, b Unconverted) int {
+	slices.SortFunc(out, func(a, b Apart) int {
 		return cmp.Or(
 			cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Account, b.Account),
 			cmp.Compare(a.Source, b.Source), cmp.Compare(a.Currency, b.Currency),

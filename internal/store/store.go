@@ -70,6 +70,9 @@ type PullWriter interface {
 	ID() string
 	// Page keeps a page. It may be buffered; it is durable when the pull has ended.
 	Page(ctx context.Context, p spend.Page) error
+	// Narrow makes w, which lies in the pull's window, the days that the pull is about:
+	// nothing was learnt of the others. It may be empty. No page follows.
+	Narrow(w spend.Window)
 	// Fail ends the pull with verdict failed: pages kept, ledger untouched.
 	Fail(ctx context.Context, o spend.Outcome, detail string) error
 	// Hold ends the pull with verdict held, and stores the state (with its hold).
@@ -147,6 +150,11 @@ type State struct {
 	// RereadFrom is how far back the history is to be read once more, because Scope
 	// changed; 0 means only as far as the first load.
 	RereadFrom spend.Day `json:"reread_from,omitzero"`
+	// Begins is the first day that the provider's data reaches back to, if a walk found
+	// that it reaches no further; 0 if none did.
+	Begins spend.Day `json:"begins,omitzero"`
+	// Budgets is what a source of budgets knows, ascending by name.
+	Budgets []spend.Budget `json:"budgets,omitempty"`
 	// Holds are suspicious empty windows being held, by kind of window, and those of
 	// lost days also by the day on which they begin.
 	Holds map[string]Hold `json:"holds,omitempty"`
@@ -190,9 +198,9 @@ const (
 type Pull struct {
 	ID       string // ULID; set by Begin when empty
 	Source   spend.SourceID
-	Window   spend.Window
-	Kind     string // "current", "previous_month", "history", "backfill"
-	Scope    string // filter of the source when the pull began; empty means all
+	Window   spend.Window // what was asked for; of an applied pull the days that it replaced
+	Kind     string       // "current", "previous_month", "history", "backfill"
+	Scope    string       // filter of the source when the pull began; empty means all
 	Buckets  int
 	Started  time.Time
 	Finished time.Time

@@ -3,6 +3,7 @@ package badger
 import (
 	"bytes"
 	"cmp"
+	"encoding/hex"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -191,6 +192,9 @@ func randomStatement(r *rand.Rand) spend.Statement {
 			Model: word(), Project: word(), Item: word(), Currency: word(),
 			Gross: randomMoney(r), Credits: randomMoney(r),
 		})
+		if c := &st.Charges[len(st.Charges)-1]; r.IntN(4) == 0 {
+			c.Rate, c.Tax = randomMoney(r), r.IntN(2) == 0
+		}
 	}
 	for range r.IntN(5) {
 		st.Usage = append(st.Usage, spend.Usage{
@@ -217,6 +221,39 @@ func TestStatementRoundTrip(t *testing.T) {
 		if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 			t.Fatalf("difference (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// What needs no version 2 is written in version 1, byte for byte as ever: stores of
+// older versions do not change, and what they wrote is read.
+func TestStatementVersions(t *testing.T) {
+	st := spend.Statement{Day: 20000, Charges: []spend.Charge{{Model: "m", Currency: spend.USD, Gross: spend.MustMoney("1.5")}}}
+	const v1 = "01c0b80203016d00035553440100010102030f0000" // by the version before
+	if got := hex.EncodeToString(encodeStatement(st)); got != v1 {
+		t.Errorf("encoded as %s, want %s", got, v1)
+	}
+	for _, c := range []struct {
+		name    string
+		bend    func(c *spend.Charge)
+		version byte
+	}{
+		{"dollars", func(*spend.Charge) {}, statementVersion},
+		{"euro without a rate", func(c *spend.Charge) { c.Currency = "EUR" }, statementVersion},
+		{"euro", func(c *spend.Charge) { c.Currency, c.Rate = "EUR", spend.MustMoney("0.9") }, statementRates},
+		{"tax", func(c *spend.Charge) { c.Tax = true }, statementRates},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			st.Charges = []spend.Charge{st.Charges[0]}
+			c.bend(&st.Charges[0])
+			b := encodeStatement(st)
+			if b[0] != c.version {
+				t.Errorf("version %d, want %d", b[0], c.version)
+			}
+			got, err := decodeStatement(b)
+			if diff := gocmp.Diff(st, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+				t.Errorf("%v, difference (-want +got):\n%s", err, diff)
+			}
+		})
 	}
 }
 

@@ -110,7 +110,7 @@ func (h *head) rows() (charges, usage int) {
 
 // cloneState copies what callers and heads must not share.
 func cloneState(st store.State) store.State {
-	st.Holds = maps.Clone(st.Holds)
+	st.Holds, st.Budgets = maps.Clone(st.Holds), slices.Clone(st.Budgets)
 	return st
 }
 

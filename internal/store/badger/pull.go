@@ -241,6 +241,10 @@ func (w *pullWriter) keep(m *pageMeta, body []byte) error {
 	return nil
 }
 
+// Narrow makes w the pull's window, in the record too: whoever replays it must not take
+// days that nothing was learnt of for empty ones. Pages keep the window they were asked with.
+func (w *pullWriter) Narrow(days spend.Window) { w.rec.Window = days }
+
 // Fail ends the pull and keeps what it brought for audit.
 func (w *pullWriter) Fail(ctx context.Context, o spend.Outcome, detail string) error {
 	end := w.rec

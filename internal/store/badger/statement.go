@@ -15,13 +15,19 @@ import (
 //	strings), gross, credits · number of usages · each: model, project, five
 //	token counts, requests, flags
 //
-// with numbers as varints, strings behind their length and amounts in Money's own
+// in version 1. In version 2 each charge also has flags and, if they say so, a rate. A
+// statement whose charges need neither is written in version 1: a store whose money is
+// all in dollars can be read by every version of aispend. Numbers are
+// varints, strings stand behind their length, amounts are in Money's own
 // binary form, which is exact and the same for equal amounts. The time
 // it was read is not part of it but of the head, so that a day read again with
 // the same content is not written again.
 const (
 	statementVersion = 1
+	statementRates   = 2 // with rates and tax
 	flagHasRequests  = 1 << 0
+	flagTax          = 1 << 0
+	flagRate         = 1 << 1
 )
 
 var errStatement = errors.New("malformed statement")
@@ -30,12 +36,16 @@ var errStatement = errors.New("malformed statement")
 // order give equal bytes.
 func encodeStatement(st spend.Statement) []byte {
 	e := stmtEncoder{index: make(map[string]uint64)}
+	version := versionOf(st)
 	rows := binary.AppendUvarint(nil, uint64(len(st.Charges)))
 	for _, c := range st.Charges {
 		for _, s := range [...]string{c.Model, c.Project, c.Item, c.Currency} {
 			rows = binary.AppendUvarint(rows, e.ref(s))
 		}
 		rows = c.Credits.AppendBinary(c.Gross.AppendBinary(rows))
+		if version == statementRates {
+			rows = appendRate(rows, c)
+		}
 	}
 	rows = binary.AppendUvarint(rows, uint64(len(st.Usage)))
 	for _, u := range st.Usage {
@@ -50,12 +60,33 @@ func encodeStatement(st spend.Statement) []byte {
 		}
 		rows = append(rows, flags)
 	}
-	out := binary.AppendVarint([]byte{statementVersion}, int64(st.Day))
+	out := binary.AppendVarint([]byte{version}, int64(st.Day))
 	out = binary.AppendUvarint(out, uint64(len(e.strings)))
 	for _, s := range e.strings {
 		out = append(binary.AppendUvarint(out, uint64(len(s))), s...)
 	}
 	return append(out, rows...)
+}
+
+// versionOf returns the oldest version that can say what st says.
+func versionOf(st spend.Statement) byte {
+	for _, c := range st.Charges {
+		if c.Tax || !c.Rate.IsZero() {
+			return statementRates
+		}
+	}
+	return statementVersion
+}
+
+func appendRate(rows []byte, c spend.Charge) []byte {
+	var flags byte
+	if c.Tax {
+		flags |= flagTax
+	}
+	if c.Rate.IsZero() {
+		return append(rows, flags)
+	}
+	return c.Rate.AppendBinary(append(rows, flags|flagRate))
 }
 
 type stmtEncoder struct {
@@ -75,7 +106,7 @@ func (e *stmtEncoder) ref(s string) uint64 {
 // decodeStatement reads what encodeStatement wrote. Anything else is an error,
 // never a panic, and costs no more memory than its own length allows.
 func decodeStatement(b []byte) (spend.Statement, error) {
-	if len(b) == 0 || b[0] != statementVersion {
+	if len(b) == 0 || b[0] != statementVersion && b[0] != statementRates {
 		return spend.Statement{}, fmt.Errorf("%w: unknown version", errStatement)
 	}
 	d := stmtDecoder{b: b[1:]}
@@ -88,6 +119,9 @@ func decodeStatement(b []byte) (spend.Statement, error) {
 		st.Charges[i] = spend.Charge{
 			Model: d.str(), Project: d.str(), Item: d.str(), Currency: d.str(),
 			Gross: d.money(), Credits: d.money(),
+		}
+		if b[0] == statementRates {
+			d.rate(&st.Charges[i])
 		}
 	}
 	if n := d.count(9); n > 0 {
@@ -200,6 +234,17 @@ func (d *stmtDecoder) money() spend.Money {
 	}
 	d.b = rest
 	return m
+}
+
+func (d *stmtDecoder) rate(c *spend.Charge) {
+	flags := d.flags()
+	c.Tax = flags&flagTax != 0
+	if flags&flagRate != 0 {
+		c.Rate = d.money()
+	}
+	if flags&^(flagTax|flagRate) != 0 {
+		d.fail("unknown flags of a charge")
+	}
 }
 
 func (d *stmtDecoder) flags() byte {

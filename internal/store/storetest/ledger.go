@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/aispend/aispend/internal/store"
 	"github.com/aispend/aispend/spend"
 )
@@ -21,6 +23,8 @@ func ledgerTests() map[string]func(*testing.T, *harness) {
 		"Ledger/VanishedDayIsKnownEmpty":    vanishedDay,
 		"Ledger/ReadAtIsStartOfPull":        readAt,
 		"Ledger/KeepsEveryField":            everyField,
+		"Ledger/NarrowedPull":               narrowed,
+		"Ledger/KeepsEveryFieldOfAState":    everyStateField,
 		"Ledger/BigReplacements":            bigReplacements,
 		"Ledger/BadApplyChangesNothing":     badApply,
 		"Ledger/FailAndHoldLeaveDays":       failAndHold,
@@ -105,6 +109,7 @@ func everyField(t *testing.T, h *harness) {
 		Day: d,
 		Charges: []spend.Charge{
 			{Currency: "EUR", Gross: spend.MustMoney("0.000000000000000000000000000000123456789")},
+			{Currency: "EUR", Rate: spend.MustMoney("0.8634"), Tax: true, Gross: spend.MustMoney("19")},
 			{
 				Model: "gpt-5", Project: "p", Item: "im\u00e4ge, \"q\"", Currency: spend.USD,
 				Gross: spend.MustMoney("12345678901234567890.000000000000000001"), Credits: spend.MustMoney("-3.10"),
@@ -122,6 +127,70 @@ func everyField(t *testing.T, h *harness) {
 	same(t, got, []spend.Statement{st})
 	if s := got[0].Charges[0].Gross.String(); s != "0.000000000000000000000000000000123456789" {
 		t.Fatalf("amount arrived as %s", s)
+	}
+}
+
+// narrowed says what becomes of days that a pull asked for and learnt nothing of.
+func narrowed(t *testing.T, h *harness) {
+	a := day("2026-11-20")
+	w := spend.Window{From: a, To: a + 4}
+	h.apply(costs, w, money(a, "1"), money(a+1, "2"), money(a+2, "3"))
+	pw := h.begin(costs, w)
+	must(t, pw.Page(context.Background(), spend.Page{Status: 200, Body: []byte("{}")}))
+	pw.Narrow(spend.Window{From: a + 1, To: a + 4})
+	must(t, pw.Apply(context.Background(), spend.OK, []spend.Statement{money(a+1, "5")}, store.State{}))
+	nothing := h.begin(costs, w)
+	nothing.Narrow(spend.Window{From: a, To: a})
+	must(t, nothing.Apply(context.Background(), spend.OK, nil, store.State{CoveredFrom: a}))
+	h.reopen()
+	want := []string{"1", "5", "0", "0"}
+	got := h.statements(costs)
+	if len(got) != len(want) {
+		t.Fatalf("%d days, want %d", len(got), len(want))
+	}
+	for i, st := range got {
+		var sum spend.Money
+		for _, c := range st.Charges {
+			sum = sum.Add(c.Cost())
+		}
+		if sum.String() != want[i] {
+			t.Errorf("%s holds %s, want %s", st.Day, sum, want[i])
+		}
+	}
+	var windows []spend.Window
+	must(t, h.s.Pulls(context.Background(), costs, time.Time{}, func(p store.Pull) bool {
+		windows = append(windows, p.Window)
+		return true
+	}))
+	if len(windows) != 3 || windows[0].Days() != 0 || windows[1] != (spend.Window{From: a + 1, To: a + 4}) {
+		t.Errorf("the records say %v", windows)
+	}
+}
+
+func everyStateField(t *testing.T, h *harness) {
+	at := time.Date(2026, 11, 20, 10, 31, 7, 900_000_000, time.UTC)
+	half, limit := spend.MustMoney("0.5"), spend.MustMoney("2500.5")
+	want := store.State{
+		CoveredFrom: day("2026-11-03"), LastApplied: at, DataThrough: at.Add(-time.Hour), Begins: day("2026-11-03"),
+		Budgets: []spend.Budget{{
+			BillingAccount: "01AAAA-BBBBBB-CCCCC1", ID: "de72f49d",
+			Notices: []spend.BudgetNotice{{
+				MessageID: "13", PublishedAt: at, IntervalStart: at.Add(-500 * time.Hour), DisplayName: "AI",
+				Currency: "USD", Spend: spend.MustMoney("1250.02"), Limit: limit, LimitType: "SPECIFIED_AMOUNT",
+				AlertThreshold: &half,
+			}},
+			Settings: &spend.BudgetSettings{
+				Limit: &limit, Currency: "USD", Thresholds: []spend.BudgetThreshold{{Ratio: half, Forecast: true}},
+				Credits: "INCLUDE_ALL_CREDITS", Period: "MONTH", SpendCap: "ENFORCED",
+			},
+		}},
+	}
+	must(t, h.s.SetState(context.Background(), costs, want))
+	h.reopen()
+	records, err := h.s.Sources(context.Background())
+	must(t, err)
+	if diff := cmp.Diff(want, records[0].State); diff != "" {
+		t.Errorf("difference (-want +got):\n%s", diff)
 	}
 }
 
@@ -152,7 +221,7 @@ func bigReplacements(t *testing.T, h *harness) {
 
 func sameCharge(a, b spend.Charge) bool {
 	return a.Model == b.Model && a.Project == b.Project && a.Item == b.Item && a.Currency == b.Currency &&
-		a.Gross.Equal(b.Gross) && a.Credits.Equal(b.Credits)
+		a.Gross.Equal(b.Gross) && a.Credits.Equal(b.Credits) && a.Rate.Equal(b.Rate) && a.Tax == b.Tax
 }
 
 func badApply(t *testing.T, h *harness) {
