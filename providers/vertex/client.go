@@ -102,23 +102,51 @@ func (c *Client) Describe(ctx context.Context) (TableInfo, error) {
 // Estimate says how many bytes the query of a window would read, by a dry run, which
 // costs nothing.
 func (c *Client) Estimate(ctx context.Context, w spend.Window) (bytes int64, err error) {
+	info, err := c.Describe(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return c.estimate(ctx, info, w)
+}
+
+func (c *Client) estimate(ctx context.Context, info TableInfo, w spend.Window) (bytes int64, err error) {
 	s := c.begin(w, func(spend.Page) error { return nil })
 	defer s.rest.End()
-	p, err := s.query(ctx, UTC, true)
+	s.location = info.Location
+	p, err := s.query(ctx, info, UTC, true)
 	return p.scanned, err
 }
 
 // Fetch asks for the days of a window and hands every answer to emit, verbatim and as
 // it arrives: that of tables.get, those of a job that still runs, the pages, and error
 // answers. It returns nil only if the last page said that it is the last, and a
-// *spend.PullError otherwise.
-func (c *Client) Fetch(ctx context.Context, w spend.Window, zone Zone, emit func(spend.Page) error) error {
+// *spend.PullError otherwise; or providers.ErrUnchanged, without a query, if mark is not
+// empty and still the table's (see TableInfo.Mark).
+func (c *Client) Fetch(
+	ctx context.Context, w spend.Window, zone Zone, mark string, emit func(spend.Page) error,
+) error {
+	return c.fetch(ctx, w, zone, mark, emit, func(context.Context, TableInfo) {})
+}
+
+// fetch calls described between the description of the table and the query of it.
+func (c *Client) fetch(
+	ctx context.Context, w spend.Window, zone Zone, mark string, emit func(spend.Page) error,
+	described func(context.Context, TableInfo),
+) error {
 	if w.Days() == 0 {
 		return spend.Classify(spend.Incomplete, errors.New("asking vertex for an empty window"))
 	}
 	s := c.begin(w, emit)
 	defer s.rest.End()
-	p, err := s.query(ctx, zone, false)
+	info, err := s.describe(ctx)
+	if err != nil {
+		return err
+	}
+	if mark != "" && mark == info.Mark() {
+		return providers.ErrUnchanged
+	}
+	described(ctx, info)
+	p, err := s.query(ctx, info, zone, false)
 	if err != nil {
 		return err
 	}
@@ -175,12 +203,8 @@ func (s *session) describe(ctx context.Context) (TableInfo, error) {
 	return info, nil
 }
 
-// query describes the table and asks it.
-func (s *session) query(ctx context.Context, zone Zone, dryRun bool) (p page, err error) {
-	info, err := s.describe(ctx)
-	if err != nil {
-		return page{}, err
-	}
+// query asks the table.
+func (s *session) query(ctx context.Context, info TableInfo, zone Zone, dryRun bool) (p page, err error) {
 	q := Query{Table: s.c.table, Partition: info.Partition, Window: s.window, Zone: zone, Selector: s.c.selector}
 	request, err := q.Body(s.location, s.c.maxBytes, dryRun)
 	if err != nil {

@@ -164,7 +164,7 @@ func (g *google) client(t testing.TB, change ...func(*vertex.ClientOptions)) *ve
 }
 
 func fetch(ctx context.Context, c *vertex.Client) (pages []spend.Page, err error) {
-	err = c.Fetch(ctx, fixtureWindow(), vertex.UTC, func(p spend.Page) error {
+	err = c.Fetch(ctx, fixtureWindow(), vertex.UTC, "", func(p spend.Page) error {
 		pages = append(pages, p)
 		return nil
 	})
@@ -435,7 +435,7 @@ func TestFetchStopsAtEmitAndAtTheEnd(t *testing.T) {
 	g := &google{t: t, tables: []step{ok(t, standard)}, queries: []step{ok(t, page1)}}
 	full := spend.Classify(spend.StoreFailed, errors.New("disk full"))
 	n := 0
-	err := g.client(t).Fetch(t.Context(), fixtureWindow(), vertex.UTC, func(spend.Page) error {
+	err := g.client(t).Fetch(t.Context(), fixtureWindow(), vertex.UTC, "", func(spend.Page) error {
 		if n++; n == 2 {
 			return full
 		}
@@ -444,7 +444,7 @@ func TestFetchStopsAtEmitAndAtTheEnd(t *testing.T) {
 	if !errors.Is(err, full) || spend.OutcomeOf(err, spend.OK) != spend.StoreFailed || len(g.asked) != 2 {
 		t.Errorf("after %d requests: %v", len(g.asked), err)
 	}
-	err = g.client(t).Fetch(t.Context(), spend.Window{}, vertex.UTC, nil)
+	err = g.client(t).Fetch(t.Context(), spend.Window{}, vertex.UTC, "", nil)
 	if spend.OutcomeOf(err, spend.OK) != spend.Incomplete {
 		t.Errorf("an empty window: %v", err)
 	}

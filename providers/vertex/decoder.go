@@ -26,9 +26,8 @@ type Export struct {
 	// First is the oldest usage over all rows that the query read: where the export
 	// begins, if that lies in the window. Zero if the table has none.
 	First time.Time
-	// Modified is when the table was changed last, as tables.get said before the query;
-	// zero if it cannot tell, as for a view.
-	Modified time.Time
+	// Table is what tables.get said before the query; zero if it was not among the pages.
+	Table TableInfo
 	// Other is how many rows of the export were read and are not in Rows.
 	Other   int64
 	Notices map[string]int
@@ -51,7 +50,7 @@ type RowDecoder struct {
 	pages   int
 	job     string
 	total   int64
-	table   time.Time // when the table was changed last
+	table   TableInfo
 	started bool      // some page carried a result
 	ended   bool      // some page had no further token
 	notices map[string]int
@@ -98,8 +97,8 @@ func (d *RowDecoder) Page(body []byte) error {
 // describe takes what tables.get said.
 func (d *RowDecoder) describe(body []byte) error {
 	info, err := DecodeTable(body)
-	if err == nil && !info.View && info.LastModified.After(d.table) {
-		d.table = info.LastModified
+	if err == nil && info.LastModified.After(d.table.LastModified) {
+		d.table = info
 	}
 	return err
 }
@@ -148,7 +147,7 @@ func (d *RowDecoder) Export() (Export, error) {
 			Outcome: spend.OutcomeOf(err, spend.Incomplete), Err: fmt.Errorf("decoding vertex bigquery: %w", err),
 		}
 	}
-	out := Export{Notices: maps.Clone(d.notices), Modified: d.table}
+	out := Export{Notices: maps.Clone(d.notices), Table: d.table}
 	for _, key := range slices.Sorted(maps.Keys(d.rows)) {
 		d.take(&out, d.rows[key].row)
 	}

@@ -133,14 +133,25 @@ func TestTableInfo(t *testing.T) {
 	info, err := vertex.DecodeTable(fixture(t, "tables_get_standard_ingestion_time.json"))
 	want := vertex.TableInfo{
 		Location: "EU", LastModified: time.UnixMilli(1764000000000).UTC(),
+		Created:   time.UnixMilli(1758000000000).UTC(),
 		Partition: vertex.Partition{By: vertex.ByIngestion, Unit: "DAY"},
 	}
 	if diff := cmp.Diff(want, info); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
+	if info.Mark() != "1764000000000" {
+		t.Errorf("mark %q", info.Mark())
+	}
+	// A copy of somebody's may be younger than what it holds.
+	info, err = vertex.DecodeTable(tableAnswer(t, "tables_get_standard_ingestion_time.json", func(b body) {
+		b["tableReference"].(map[string]any)["tableId"] = "billing_copy"
+	}))
+	if err != nil || !info.Created.IsZero() || info.Mark() == "" {
+		t.Errorf("%+v %v", info, err)
+	}
 	// The time of a view says nothing about the data under it.
 	info, err = vertex.DecodeTable(fixture(t, "tables_get_view.json"))
-	if err != nil || !info.View || info.Partition.By != vertex.NotPartitioned || info.Missing != nil {
+	if err != nil || !info.View || info.Mark() != "" || !info.Created.IsZero() || info.Partition.By != vertex.NotPartitioned || info.Missing != nil {
 		t.Errorf("%+v %v", info, err)
 	}
 	info, err = vertex.DecodeTable(tableAnswer(t, "tables_get_view.json", func(b body) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aispend/aispend/providers/internal/daily"
@@ -51,9 +52,24 @@ type TableInfo struct {
 	View         bool   // LastModified is then the view's, not the data's
 	Location     string // "EU"
 	LastModified time.Time
-	Partition    Partition
+	// Created is since when Google has been writing the table; zero if the table is not
+	// one that Google writes.
+	Created   time.Time
+	Partition Partition
 	Missing      []string // columns that the query needs and the table lacks
 }
+
+// Mark is what must be the same for the data to be the same; empty if the table
+// cannot tell.
+func (i TableInfo) Mark() string {
+	if i.View || i.LastModified.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(i.LastModified.UnixMilli(), 10)
+}
+
+// googlesOwn is how the names of tables begin that Google writes.
+const googlesOwn = "gcp_billing_export_"
 
 // columnsNeeded are the top-level columns that the query names.
 func columnsNeeded() []string {
@@ -86,6 +102,8 @@ type tableReader struct {
 	info    TableInfo
 	kind    string
 	typ     string
+	id      string
+	created time.Time
 	part    *struct{ unit, column string }
 	columns map[string]string // name -> type
 }
@@ -102,11 +120,11 @@ func (t *tableReader) read() {
 		case "location":
 			t.info.Location = t.text()
 		case "lastModifiedTime":
-			ms, err := strconv.ParseInt(t.text(), 10, 64)
-			if err != nil {
-				r.Fail("is not a number of milliseconds since 1970")
-			}
-			t.info.LastModified = time.UnixMilli(ms).UTC()
+			t.info.LastModified = t.moment()
+		case "creationTime":
+			t.created = t.moment()
+		case "tableReference":
+			t.reference()
 		case "timePartitioning":
 			t.timePartitioning()
 		case "schema":
@@ -125,6 +143,25 @@ func (t *tableReader) read() {
 func (t *tableReader) text() string {
 	s, _ := t.r.Text()
 	return string(s)
+}
+
+func (t *tableReader) moment() time.Time {
+	ms, err := strconv.ParseInt(t.text(), 10, 64)
+	if err != nil {
+		t.r.Fail("is not a number of milliseconds since 1970")
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func (t *tableReader) reference() {
+	t.r.Object()
+	for t.r.Member() {
+		if string(t.r.Name()) == "tableId" {
+			t.id = t.text()
+		} else {
+			t.r.Skip()
+		}
+	}
 }
 
 func (t *tableReader) timePartitioning() {
@@ -166,6 +203,9 @@ func (t *tableReader) finish() {
 		return
 	}
 	t.info.View = t.typ != "TABLE" && t.typ != "SNAPSHOT"
+	if t.typ == "TABLE" && strings.HasPrefix(t.id, googlesOwn) {
+		t.info.Created = t.created
+	}
 	for _, c := range columnsNeeded() {
 		if t.columns[c] == "" {
 			t.info.Missing = append(t.info.Missing, c)
