@@ -109,13 +109,13 @@ func previousMonthDue(today spend.Day, prev spend.Window, st store.State) bool {
 }
 
 // historyGoal is the first day that the initial load reaches back to, or further
-// what must be read again.
+// what must be read again; never before the provider's data begins.
 func historyGoal(today spend.Day, st store.State, s Settings) spend.Day {
 	goal := min(today-days(s.InitialHistory), today.AddMonths(-1))
 	if st.RereadFrom != 0 {
 		goal = min(goal, st.RereadFrom)
 	}
-	return goal
+	return max(goal, st.Begins)
 }
 
 // rescoped returns the state of a ledger that is now read with another filter.
@@ -153,14 +153,23 @@ func missingWindows(missing []spend.Day, limit spend.Day) []spend.Window {
 }
 
 // advance returns the state after a pull of window w that started at start was
-// applied; dataThrough is handled by the caller, since it depends on the answer.
-func advance(st store.State, w spend.Window, start time.Time) store.State {
+// applied, and said something of every day from known on; dataThrough is handled by the
+// caller, since it depends on the answer.
+func advance(st store.State, w spend.Window, known spend.Day, start time.Time) store.State {
 	today := spend.DayOf(start)
 	if reachesPresent(w, start) {
 		st.LastApplied = start
 	}
-	if st.CoveredFrom == 0 || w.From < st.CoveredFrom && w.To >= st.CoveredFrom {
-		st.CoveredFrom = w.From
+	switch {
+	case known >= w.To: // nothing was said at all
+	case st.CoveredFrom == 0, known < st.CoveredFrom && w.To >= st.CoveredFrom:
+		st.CoveredFrom = known
+	}
+	switch {
+	case known > w.From && st.CoveredFrom != 0:
+		st.Begins = st.CoveredFrom
+	case known <= w.From && w.From < st.Begins:
+		st.Begins = 0
 	}
 	if st.CoveredFrom <= st.RereadFrom {
 		st.RereadFrom = 0 // done; days that expire from now on are not missed

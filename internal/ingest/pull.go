@@ -78,8 +78,8 @@ func (s *source) walk(ctx context.Context, r *round) pullResult {
 	start := s.opts.Now()
 	if r.step.Kind == KindCurrent && r.began.IsZero() {
 		// Midnight may have passed since the step was planned.
-		r.step.Window = currentWindow(start, s.current(), s.settings())
-		r.left = r.step.Window
+		r.step.Window = s.present(start, s.current())
+		r.left, r.known = r.step.Window, r.step.Window.To
 	}
 	step := r.part()
 	if err := s.opts.Store.CheckSpace(); err != nil {
@@ -99,7 +99,7 @@ func (s *source) walk(ctx context.Context, r *round) pullResult {
 	if err == nil {
 		var res pullResult
 		if res, err = t.commit(ctx, result); err == nil {
-			return res
+			return t.afterwards(ctx, res)
 		}
 	}
 	if step.Window.Days() == 1 && r.buckets == 1 && classOf(err) == spend.TooLarge {
@@ -143,8 +143,12 @@ type tour struct {
 	pages  int
 	bytes  int64
 	ended  bool // the writer was asked for a verdict; how that went wrong does not matter
-	skewed bool
-	skew   time.Duration // provider's clock minus ours
+	// unchanged is set if the provider says that nothing has happened since the mark,
+	// partial if something beside the pages failed.
+	unchanged bool
+	partial   error
+	skewed    bool
+	skew      time.Duration // provider's clock minus ours
 }
 
 // fetch walks the window under the timeout of the whole walk, keeps every page
@@ -158,7 +162,7 @@ func (t *tour) fetch(ctx context.Context) (providers.Result, error) {
 		return providers.Result{}, err
 	}
 	var own error // of a page; a vendor may wrap it beyond recognition
-	req := providers.Request{Window: t.step.Window, Buckets: t.round.buckets}
+	req := providers.Request{Window: t.step.Window, Buckets: t.round.buckets, Mark: t.marked()}
 	err := safely(spend.Schema, func() error {
 		return t.cfg.Source.Fetch(wctx, req, func(p spend.Page) error {
 			if own == nil {
@@ -167,8 +171,15 @@ func (t *tour) fetch(ctx context.Context) (providers.Result, error) {
 			return own
 		})
 	})
-	if own != nil {
+	partial, isPartial := errors.AsType[*providers.PartialError](err)
+	switch {
+	case own != nil:
 		err = own
+	case req.Mark != "" && errors.Is(err, providers.ErrUnchanged):
+		t.unchanged = true
+		return providers.Result{}, nil
+	case isPartial:
+		t.partial, err = partial.Err, nil
 	}
 	if err != nil {
 		return providers.Result{}, timedOut(wctx, t.cfg.Timeout, err)
@@ -241,24 +252,36 @@ func (t *tour) commit(ctx context.Context, result providers.Result) (pullResult,
 	defer cancel()
 
 	st := t.current()
-	prev := previous(t.opts.Book.Snapshot(), t.id, t.step.Window, sameFilter(st, t.step.Window))
-	got := wholeWindow(t.step.Window, t.start, result.Statements)
+	switch {
+	case t.budgets():
+		return t.applyNoDays(ctx, withBudgets(st, result, t.start))
+	case t.unchanged:
+		return t.applyNoDays(ctx, advance(st, t.step.Window, t.step.Window.From, t.start))
+	}
+	known := knownDays(t.step.Window, st, result)
+	prev := previous(t.opts.Book.Snapshot(), t.id, known, sameFilter(st, known))
+	got := wholeWindow(known, t.start, result.Statements)
 	if suspicious(prev, got) {
 		h, release := hold(seenEmpty(st.Holds[t.step.topic()], prev), t.step.Window, t.start)
 		if !release {
 			return t.holdBack(ctx, withHold(st, t.step.topic(), h), h)
 		}
 	}
-	next := t.round.advance(st, t.step.Window, t.start, result.Statements)
+	next := t.round.advance(st, t.step.Window, known, t.start, result)
 	notices := result.Notices
-	if n := missingTail(t.step.Window, t.start, result.Statements); n > 0 {
+	if n := missingTail(known, t.start, result.Statements); n > 0 {
 		notices = maps.Clone(notices)
 		if notices == nil {
 			notices = map[string]int{}
 		}
 		notices[noticeTail] = n
 	}
-	return t.apply(ctx, next, prev, got, notices)
+	res, err := t.apply(ctx, next, known, prev, got)
+	if err == nil {
+		t.noteNotices(notices)
+		t.setMark(result.Mark)
+	}
+	return res, err
 }
 
 // holdBack ends the pull without believing it.
@@ -273,26 +296,28 @@ func (t *tour) holdBack(ctx context.Context, next store.State, h store.Hold) (pu
 	return pullResult{outcome: spend.Held}, nil
 }
 
-// apply replaces every day of the window in the ledger, then in the book.
+// apply replaces every day of the known window in the ledger, then in the book.
 func (t *tour) apply(
-	ctx context.Context, next store.State, prev map[spend.Day]spend.Statement,
-	got []spend.Statement, notices map[string]int,
+	ctx context.Context, next store.State, known spend.Window, prev map[spend.Day]spend.Statement,
+	got []spend.Statement,
 ) (pullResult, error) {
 	outcome := appliedOutcome(got)
 	t.ended = true
+	if known != t.step.Window {
+		t.writer.Narrow(known)
+	}
 	if err := t.writer.Apply(ctx, outcome, got, next); err != nil {
 		return pullResult{}, spend.Classify(spend.StoreFailed, fmt.Errorf("applying a pull: %w", err))
 	}
 	t.opts.Book.Update(func(tx *rollup.Tx) {
-		tx.ReplaceWindow(t.id, t.step.Window, t.start, got)
+		tx.ReplaceWindow(t.id, known, t.start, got)
 		tx.SetThrough(t.id, next.DataThrough)
 	})
 	t.setState(next)
 	if up, down := revisions(prev, got, t.start); up.Sign() > 0 || down.Sign() > 0 {
 		t.opts.Observer.Revised(t.id.Provider, up, down)
 	}
-	t.noteNotices(notices)
-	t.log.Info("pull applied", "pull", t.writer.ID(), "window", t.step.Window.String(), "kind", t.step.Kind,
+	t.log.Info("pull applied", "pull", t.writer.ID(), "window", known.String(), "kind", t.step.Kind,
 		"pages", t.pages, "buckets", t.round.buckets, "outcome", string(outcome))
 	return pullResult{outcome: outcome}, nil
 }

@@ -31,6 +31,10 @@ type round struct {
 
 	began  time.Time         // of the newest part that was applied
 	newest []spend.Statement // the day of the newest bucket of all parts; its money is not kept
+	// through is how far the data reaches by the provider's own word, zero without one;
+	// known is the first day from which on something was learnt of every day.
+	through time.Time
+	known   spend.Day
 	// foreign is set when a part brought money that is not in USD.
 	foreign bool
 }
@@ -38,9 +42,9 @@ type round struct {
 // newRound begins with the sizes that worked earlier today, else with the most.
 func (s *source) newRound(step Step, now time.Time) *round {
 	if s.sizeDay != spend.DayOf(now) {
-		s.size, s.spans, s.sizeDay = providers.MaxBuckets, map[string]int{}, spend.DayOf(now)
+		s.size, s.spans, s.sizeDay = s.maxBuckets(), map[string]int{}, spend.DayOf(now)
 	}
-	r := &round{step: step, left: step.Window, days: math.MaxInt, buckets: s.size}
+	r := &round{step: step, left: step.Window, days: math.MaxInt, buckets: s.size, known: step.Window.To}
 	if span, ok := s.spans[step.Kind]; ok {
 		r.days = span
 	}
@@ -98,21 +102,29 @@ func (s *source) remember(r *round, res pullResult) {
 	}
 }
 
-// advance returns the state after the walk of a part that began at start brought got.
+// advance returns the state after the walk of a part that began at start brought got
+// for the days known, which are the part or its newer end.
 func (r *round) advance(
-	st store.State, part spend.Window, start time.Time, got []spend.Statement,
+	st store.State, part, known spend.Window, start time.Time, got providers.Result,
 ) store.State {
 	if r.began.IsZero() {
 		r.began = start
 	}
-	if len(r.newest) == 0 && len(got) > 0 {
-		r.newest = []spend.Statement{{Day: got[len(got)-1].Day}}
+	if n := len(got.Statements); len(r.newest) == 0 && n > 0 {
+		r.newest = []spend.Statement{{Day: got.Statements[n-1].Day}}
+	}
+	r.through = later(r.through, got.Through)
+	if known.To == r.known {
+		r.known = known.From
 	}
 	r.left.To = part.From
 	if r.left.Days() > 0 {
 		return withoutHoldOf(st, r.step.topic(), part)
 	}
-	next := withoutHold(advance(st, r.step.Window, r.began), r.step, spend.DayOf(r.began))
+	next := withoutHold(advance(st, r.step.Window, r.known, r.began), r.step, spend.DayOf(r.began))
 	next.DataThrough = dataThrough(st.DataThrough, r.step.Window, r.began, r.newest)
+	if !r.through.IsZero() {
+		next.DataThrough = later(st.DataThrough, r.through)
+	}
 	return next
 }

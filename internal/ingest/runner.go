@@ -167,7 +167,9 @@ func loadSource(ctx context.Context, s store.Ledger, tx *rollup.Tx, rec store.So
 	if len(report.Damaged) > 0 {
 		l.Damaged[rec.ID] = report.Damaged
 	}
-	tx.SetThrough(rec.ID, rec.State.DataThrough)
+	if rec.Days > 0 || rec.State.CoveredFrom != 0 { // budgets have no days, and are no part of the book
+		tx.SetThrough(rec.ID, rec.State.DataThrough)
+	}
 	l.Sources++
 	return nil
 }

@@ -52,6 +52,13 @@ type source struct {
 	spans    map[string]int // days at once that worked on sizeDay where not all did, by kind of window
 	notices  map[string]int // of the last walk, to log changes only
 	last     Step           // the newest applied step other than the present
+	mark     mark           // of the newest applied present
+}
+
+// mark is what a provider's data looked like when the days of a window were read.
+type mark struct {
+	window spend.Window
+	value  string
 }
 
 func newSource(o *Options, cfg SourceConfig) *source {
@@ -73,7 +80,8 @@ func newSource(o *Options, cfg SourceConfig) *source {
 		heavyWalk: heavyWalk,
 		status: spend.SourceStatus{
 			ID: id, Interval: cfg.Interval, MaxStaleness: cfg.MaxStaleness, Enabled: cfg.Enabled,
-			Usage: cfg.Source.Type().Kind == providers.Usage,
+			Usage: cfg.Source.Type().Kind == providers.Usage, Lag: cfg.Source.Type().Lag,
+			BudgetSource: cfg.Source.Type().Kind == providers.Budgets, BudgetOnly: cfg.BudgetOnly, Counted: cfg.Counted,
 		},
 	}
 }
@@ -87,6 +95,34 @@ func (s *source) settings() Settings {
 func (s *source) settingsLocked() Settings {
 	_, fails := s.failing[KindCurrent]
 	return Settings{Lookback: s.cfg.Lookback, InitialHistory: s.opts.InitialHistory, PresentFails: fails}
+}
+
+// budgets reports whether the source tells of budgets, which have no days.
+func (s *source) budgets() bool { return s.cfg.Source.Type().Kind == providers.Budgets }
+
+// maxBuckets is the largest page in days.
+func (s *source) maxBuckets() int {
+	if n := s.cfg.Source.Type().MaxBuckets; n > 0 {
+		return n
+	}
+	return providers.MaxBuckets
+}
+
+// present is the window that every poll reads.
+func (s *source) present(now time.Time, st store.State) spend.Window {
+	if s.budgets() {
+		today := spend.DayOf(now)
+		return spend.Window{From: today, To: today + 1}
+	}
+	return currentWindow(now, st, s.settings())
+}
+
+// plan lists the pulls that the source needs at now.
+func (s *source) plan(now time.Time, st store.State) []Step {
+	if s.budgets() {
+		return []Step{{KindCurrent, s.present(now, st)}}
+	}
+	return Plan(now, st, s.settings(), s.missing(st, now))
 }
 
 // prepare takes over the state of the ledger and what became of the newest pulls.
@@ -237,7 +273,7 @@ func (s *source) loop(ctx context.Context) {
 		default:
 		}
 		st := s.current()
-		steps := Plan(now, st, s.settings(), s.missing(st, now))
+		steps := s.plan(now, st)
 		s.wanted(steps)
 		step, at := a.next(now, steps)
 		if step == s.last {

@@ -49,6 +49,9 @@ func (h *past) add(p store.Pull) (more bool) {
 func (h *past) part(p store.Pull) {
 	h.ended = later(h.ended, p.Finished)
 	switch {
+	case p.Window.Days() == 0: // it had no days to replace
+		h.present = h.ended
+		h.applied = later(h.applied, h.present)
 	case !reachesPresent(p.Window, p.Started):
 	case !p.Started.After(h.began):
 		h.present = h.ended
@@ -110,6 +113,10 @@ func (s *source) snapshot(now time.Time) spend.SourceStatus {
 	st.CoveredFrom = s.state.CoveredFrom
 	st.HistoryGoal = historyGoal(spend.DayOf(now), s.state, s.settingsLocked())
 	st.HistoryDone = st.CoveredFrom != 0 && st.CoveredFrom <= st.HistoryGoal
+	if st.BudgetSource {
+		st.Budgets = slices.Clone(s.state.Budgets)
+		st.HistoryGoal, st.HistoryDone = 0, !st.LastApplied.IsZero()
+	}
 	return st
 }
 

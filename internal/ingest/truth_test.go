@@ -284,7 +284,7 @@ func TestAdvance(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, advance(tt.st, tt.w, start)); diff != "" {
+			if diff := cmp.Diff(tt.want, advance(tt.st, tt.w, tt.w.From, start)); diff != "" {
 				t.Errorf("state (-want +got):\n%s", diff)
 			}
 		})
