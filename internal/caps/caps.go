@@ -80,9 +80,9 @@ func (c Cap) Selection() Match {
 }
 
 // FedBy reports whether a source feeds the cap: it is enabled, bills money, and the
-// cap can select it.
+// cap can select it. Budgets feed it only where no other source tells of their account.
 func (c Cap) FedBy(st spend.SourceStatus) bool {
-	return st.Enabled && !st.Usage && c.Selection().feeds(st.ID)
+	return st.Enabled && !st.Usage && (!st.BudgetSource || st.BudgetOnly) && c.Selection().feeds(st.ID)
 }
 
 // Reason is why a cap's spend may be more than what is shown.
@@ -100,7 +100,9 @@ const (
 	Held Reason = "held"
 	// Unconverted: money of the period is in a currency without a known rate.
 	Unconverted Reason = "unconverted"
-	// BudgetPeriod: a budget does not run over the cap's period.
+	// BudgetPeriod: a budget is all that is known of an account, and it cannot be
+	// counted: nobody said that it may be, it is not in USD, its interval does not begin
+	// in the cap's month, or the cap is not one over months of everything.
 	BudgetPeriod Reason = "budget_period"
 )
 
@@ -119,6 +121,9 @@ type Status struct {
 	Known bool
 	// Spend is exact, and a lower bound if there are gaps.
 	Spend spend.Money
+	// Budgets are those that Spend counts in the place of charges, in the order of
+	// the sources.
+	Budgets []BudgetSpend
 	// Projected is what the period will have cost at its end; nil where the contract
 	// has no projection.
 	Projected *spend.Money
@@ -131,6 +136,9 @@ type Status struct {
 	Gaps map[Reason]int
 	// TopModels are the most expensive models of the period, at most three.
 	TopModels []ModelSpend
+
+	// FromCharges is set if a source of charges feeds the cap.
+	FromCharges bool
 }
 
 // LevelStatus is how one level of a cap stands.
@@ -144,6 +152,17 @@ type LevelStatus struct {
 	// Exhaustion is when the spend is projected to reach the limit within the
 	// period, in whole seconds; zero if it is not, or has reached it already.
 	Exhaustion time.Time
+}
+
+// BudgetSpend is what one budget says of an account that has no charges: the spend of
+// its own interval, which begins some hours after the cap's period (at midnight in
+// Pacific time), with the credits and for the services that the budget counts.
+type BudgetSpend struct {
+	Source        spend.SourceID
+	Budget        spend.Budget
+	Spend         spend.Money // USD
+	IntervalStart time.Time
+	PublishedAt   time.Time
 }
 
 // ModelSpend is what one model cost in the period.
@@ -177,6 +196,18 @@ func (s Status) Level(l Level) (LevelStatus, bool) {
 		}
 	}
 	return LevelStatus{}, false
+}
+
+// Basis says what the spend was made of: charges, a budget, or both.
+func (s Status) Basis() string {
+	switch {
+	case len(s.Budgets) == 0:
+		return "charges"
+	case s.FromCharges:
+		return "charges and budget"
+	default:
+		return "budget"
+	}
 }
 
 // HasGaps reports whether the spend may be more than what is shown.

@@ -45,7 +45,11 @@ func (e *Evaluator) Evaluate(
 	for i, c := range caps {
 		v := &evaluation{snap: snap, figures: figures[i], now: now, today: spend.DayOf(now)}
 		for _, st := range statuses {
-			if c.FedBy(st) {
+			switch {
+			case !c.FedBy(st):
+			case st.BudgetSource:
+				v.addBudget(c, st)
+			default:
 				v.feeds = append(v.feeds, st)
 			}
 		}
@@ -75,15 +79,17 @@ func (e *Evaluator) lookUp(snap *rollup.Snapshot, caps []Cap, now time.Time) ([]
 // evaluation is the work on one cap at one instant.
 type evaluation struct {
 	*figures
-	snap  *rollup.Snapshot
-	feeds []spend.SourceStatus
-	now   time.Time
-	today spend.Day
+	snap    *rollup.Snapshot
+	feeds   []spend.SourceStatus // those of charges
+	budgets []budgetFeed
+	now     time.Time
+	today   spend.Day
 }
 
 func (v *evaluation) status(c Cap) Status {
 	s := Status{Cap: c, Window: v.window, DataThrough: v.dataThrough(), Gaps: v.gaps()}
-	s.Known = slices.ContainsFunc(v.feeds, v.covers)
+	s.Known = slices.ContainsFunc(v.feeds, v.covers) || slices.ContainsFunc(v.budgets, budgetFeed.counts)
+	s.FromCharges = len(v.feeds) > 0
 	for _, level := range Levels() {
 		if limit, on := c.Limit(level); on {
 			s.Levels = append(s.Levels, LevelStatus{Level: level, Limit: limit})
@@ -93,13 +99,20 @@ func (v *evaluation) status(c Cap) Status {
 		return s
 	}
 	s.Spend = v.spend
+	for _, b := range v.budgets {
+		if b.counted != nil {
+			s.Spend = s.Spend.Add(b.counted.Spend)
+			s.Budgets = append(s.Budgets, *b.counted)
+		}
+	}
 	s.TopModels = slices.Clone(v.top)
 	for i := range s.Levels {
 		l := &s.Levels[i]
-		l.Reached = v.spend.Cmp(l.Limit) >= 0
-		l.Percent = percent(v.spend, l.Limit)
+		l.Reached = s.Spend.Cmp(l.Limit) >= 0
+		l.Percent = percent(s.Spend, l.Limit)
 	}
-	if c.Period == Day || s.HasGaps() {
+	// A budget has no days, and without them there is no rate to project.
+	if c.Period == Day || s.HasGaps() || len(v.budgets) > 0 || len(v.feeds) == 0 {
 		return s
 	}
 	if p, ok := v.project(); ok {
@@ -128,12 +141,13 @@ func (v *evaluation) covers(st spend.SourceStatus) bool {
 
 // overdue reports whether a source has said nothing of the period although its
 // first pull should have come: two intervals leave room for jitter and for the pull
-// itself, and two days more for a source that tells of closed days only and has told
-// of all before the period. What is not stale by its max_staleness, which can be
-// switched off, may be overdue: 0 would be shown for days that were never read.
+// itself, the source's lag for data that is normally later, and two days more are for a
+// source that tells of closed days only and has told of all before the period. What is not
+// stale by its max_staleness, which can be switched off, may be overdue: 0 would be shown
+// for days that were never read.
 func (v *evaluation) overdue(st spend.SourceStatus) bool {
 	from := v.window.From.Time()
-	limit := 2 * st.Interval
+	limit := max(2*st.Interval, st.Lag)
 	if st.DataThrough.Equal(from) {
 		limit += 48 * time.Hour
 	}
@@ -146,18 +160,25 @@ func (v *evaluation) stated(id spend.SourceID, d spend.Day) bool {
 	return ok
 }
 
-func (v *evaluation) stale(st spend.SourceStatus) bool {
-	return st.MaxStaleness > 0 && v.now.Sub(st.DataThrough) > st.MaxStaleness
+func (v *evaluation) stale(st spend.SourceStatus) bool { return v.old(st.DataThrough, st) }
+
+// old reports whether data that reaches to through is stale for a source.
+func (v *evaluation) old(through time.Time, st spend.SourceStatus) bool {
+	return st.MaxStaleness > 0 && v.now.Sub(through) > st.MaxStaleness
 }
 
 func (v *evaluation) dataThrough() time.Time {
-	var oldest time.Time
-	for i, st := range v.feeds {
-		if i == 0 || st.DataThrough.Before(oldest) {
-			oldest = st.DataThrough
-		}
+	var all []time.Time
+	for _, st := range v.feeds {
+		all = append(all, st.DataThrough)
 	}
-	return oldest
+	for _, b := range v.budgets {
+		all = append(all, b.through)
+	}
+	if len(all) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(all, time.Time.Compare)
 }
 
 // gaps counts the sources by reason. A source without any data is never pulled
@@ -177,6 +198,14 @@ func (v *evaluation) gaps() map[Reason]int {
 		}
 		if st.Held {
 			n[Held]++
+		}
+	}
+	for _, b := range v.budgets {
+		if !b.counts() {
+			n[BudgetPeriod]++
+		}
+		if !b.through.IsZero() && v.old(b.through, b.status) {
+			n[Stale]++
 		}
 	}
 	return n
