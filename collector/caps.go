@@ -18,7 +18,7 @@ func gatherCaps(statuses []caps.Status, err error) ([]*dto.MetricFamily, error) 
 	start, end := fs.open(capPeriodStart, len(statuses)), fs.open(capPeriodEnd, len(statuses))
 	through := fs.open(capDataThrough, len(statuses))
 	gaps := fs.open(capDataGaps, len(caps.Reasons())*len(statuses))
-	models := fs.open(capTopModel, len(statuses))
+	models, budgets := fs.open(capTopModel, len(statuses)), fs.open(capBudget, 0)
 	for _, s := range statuses {
 		scope, period := clean(s.Scope), clean(string(s.Period))
 		for _, l := range s.Levels {
@@ -41,6 +41,9 @@ func gatherCaps(statuses []caps.Status, err error) ([]*dto.MetricFamily, error) 
 		}
 		for _, m := range s.TopModels {
 			models.set(m.Spend.Float64(), scope, period, clean(m.Model))
+		}
+		for _, b := range s.Budgets {
+			budgets.set(b.Spend.Float64(), scope, period, clean(b.Budget.ID))
 		}
 	}
 	return fs.list(), nil

@@ -63,6 +63,7 @@ func someCap() caps.Status {
 		},
 		DataThrough: spend.Date(2026, time.November, 23).Time(),
 		TopModels:   []caps.ModelSpend{{Model: "gpt-5", Spend: money("99.99")}},
+		Budgets:     []caps.BudgetSpend{{Budget: spend.Budget{ID: "de72f49d"}, Spend: money("12.5")}},
 	}
 }
 

@@ -44,7 +44,17 @@ const (
 	monthUnattributed
 	monthUnconverted
 	monthUncosted
+	monthTax
 	expectedDaily
+	budgetSpend
+	budgetLimit
+	budgetThreshold
+	budgetForecast
+	budgetIntervalStart
+	budgetLastUpdate
+	budgetSpendCap
+	budgetInfo
+	budgetDifference
 	capLimit
 	capSpend
 	capProjected
@@ -54,6 +64,7 @@ const (
 	capDataThrough
 	capDataGaps
 	capTopModel
+	capBudget
 	capsConfigured
 	linksInfo
 	demo
@@ -97,6 +108,11 @@ func labels(names ...string) []string { return names }
 
 // byCap are the labels of everything that concerns one cap.
 func byCap(more ...string) []string { return append([]string{"scope", "period"}, more...) }
+
+// byBudget are the labels of everything that concerns one budget.
+func byBudget(more ...string) []string {
+	return append([]string{"provider", "account", "budget"}, more...)
+}
 
 // bySource are the labels of everything that concerns one source.
 func bySource(more ...string) []string {
@@ -154,7 +170,7 @@ var catalog = [metricCount]Descriptor{
 	},
 	monthCredits: {
 		"aispend_month_credits_usd", gaugeType, labels("provider"),
-		"Credits and discounts of the current UTC month so far in USD, at most 0.",
+		"Credits and discounts of the current UTC month so far in USD; above 0 only if more was taken back than given.",
 	},
 	monthUnattributed: {
 		"aispend_month_unattributed_cost_usd", gaugeType, labels("provider"),
@@ -167,6 +183,46 @@ var catalog = [metricCount]Descriptor{
 	monthUncosted: {
 		"aispend_month_uncosted_tokens", gaugeType, labels("provider", "model"),
 		"Tokens of the current UTC month so far whose cost the provider's cost report leaves out.",
+	},
+	monthTax: {
+		"aispend_month_tax", gaugeType, labels("provider", "currency"),
+		"Tax on the bill of the current UTC month so far; it is part of no cost.",
+	},
+	budgetSpend: {
+		"aispend_budget_spend", gaugeType, byBudget("currency"),
+		"What a budget of the provider says is spent since its interval began, in its currency; part of no cost.",
+	},
+	budgetLimit: {
+		"aispend_budget_limit", gaugeType, byBudget("currency"),
+		"What a budget of the provider allows for its interval, in its currency.",
+	},
+	budgetThreshold: {
+		"aispend_budget_threshold_exceeded_ratio", gaugeType, byBudget(),
+		"Highest threshold of the budget that its spend has crossed, 1 for 100 %; 0 if none.",
+	},
+	budgetForecast: {
+		"aispend_budget_forecast_threshold_exceeded_ratio", gaugeType, byBudget(),
+		"Highest threshold of the budget that the provider's forecast has crossed, 1 for 100 %; 0 if none.",
+	},
+	budgetIntervalStart: {
+		"aispend_budget_interval_start_timestamp_seconds", gaugeType, byBudget(),
+		"First instant of the interval that the budget's spend is of.",
+	},
+	budgetLastUpdate: {
+		"aispend_budget_last_update_timestamp_seconds", gaugeType, byBudget(),
+		"When the newest notification of the budget was published.",
+	},
+	budgetSpendCap: {
+		"aispend_budget_spend_cap_state", gaugeType, byBudget("state"),
+		"1 for the state of the provider's own spend cap, 0 for its other states.",
+	},
+	budgetInfo: {
+		"aispend_budget_info", gaugeType, byBudget("display_name"),
+		"Always 1: the name that people gave the budget.",
+	},
+	budgetDifference: {
+		"aispend_budget_difference_usd", gaugeType, byBudget(),
+		"Spend of the budget minus billed cost of the account in the current UTC month, in USD.",
 	},
 	expectedDaily: {
 		"aispend_expected_daily_cost_usd", gaugeType, labels("provider"),
@@ -207,6 +263,10 @@ var catalog = [metricCount]Descriptor{
 	capTopModel: {
 		"aispend_cap_top_model_spend_usd", gaugeType, byCap("model"),
 		"What the most expensive models of the cap's current period have cost so far in USD.",
+	},
+	capBudget: {
+		"aispend_cap_budget_spend_usd", gaugeType, byCap("budget"),
+		"The part of the cap's spend in USD that a budget tells in the place of billed charges.",
 	},
 	capsConfigured: {
 		"aispend_caps_configured", gaugeType, nil,

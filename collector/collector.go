@@ -85,6 +85,9 @@ func New(o Options) *Collector {
 	// the money newer than its date for one scrape, never the date newer than the money.
 	if o.Statuses != nil {
 		c.add("sources", func() []*dto.MetricFamily { return gatherSources(o.Statuses()) })
+		c.parts = append(c.parts, part{"budgets", func() ([]*dto.MetricFamily, error) {
+			return gatherBudgets(o.Snapshots(), o.Statuses(), o.Now())
+		}})
 	}
 	if o.Caps != nil {
 		c.parts = append(c.parts, part{"caps", func() ([]*dto.MetricFamily, error) { return gatherCaps(o.Caps()) }})

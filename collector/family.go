@@ -61,7 +61,7 @@ type sample struct {
 }
 
 // maxLabels is the most label names a gauge family of the catalog has.
-const maxLabels = 3
+const maxLabels = 4
 
 // set appends a sample. Values must be valid UTF-8 and stand in the order of the
 // catalog; the caller makes sure that it sets no label set twice.

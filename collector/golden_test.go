@@ -39,6 +39,12 @@ func world(t tb, f *fixture) {
 	write(b, claudeCosts, day(t, "2026-11-20"), []spend.Charge{usd("claude-opus-4-1", "wrkspc_1", "0.1")})
 	write(b, claudeCosts, day(t, "2026-11-21"), []spend.Charge{usd("claude-opus-4-1", "wrkspc_1", "0.2")})
 	write(b, claudeCosts, day(t, "2026-11-22"), []spend.Charge{usd("claude-opus-4-1", "wrkspc_1", "123.456789")})
+	write(b, vertexExport, day(t, "2026-11-21"), []spend.Charge{
+		{Model: "gemini-2.5-flash", Project: "acme", Currency: "EUR", Rate: money("0.8"), Gross: money("8"), Credits: money("-0.4")},
+		{Item: "9-9-9 Something new", Project: "acme", Currency: "EUR", Rate: money("0.8"), Gross: money("0.2")},
+		{Item: "Tax", Currency: "EUR", Rate: money("0.8"), Tax: true, Gross: money("1.6")},
+		{Model: "veo-fast", Currency: "JPY", Gross: money("150")},
+	})
 	write(b, claudeUsage, day(t, "2026-11-22"), nil,
 		spend.Usage{Model: "claude-opus-4-1", Input: 9, Output: 8, CacheRead: 7, CacheWrite: 6},
 		spend.Usage{Model: "claude-sonnet-4-5", Input: 100, Output: 50, Uncosted: 150},
@@ -84,6 +90,11 @@ func fullOptions(t tb) collector.Options {
 				LastSuccess: f.now.Add(-time.Minute), DataThrough: f.now.Add(-2 * time.Minute),
 			},
 			{ID: claudeCosts, Interval: time.Hour, MaxStaleness: 30 * time.Hour, Enabled: true, Held: true},
+			{
+				ID: vertexBudget, Interval: 15 * time.Minute, MaxStaleness: 12 * time.Hour, Enabled: true, Up: true,
+				LastSuccess: f.now.Add(-time.Minute), DataThrough: f.now.Add(-40 * time.Minute), BudgetSource: true,
+				Counted: "billingAccounts/01AAAA-BBBBBB-CCCCC1/budgets/de72f49d", Budgets: someBudgets(f.now),
+			},
 		}
 	}
 	o.Store = func() store.Stats {

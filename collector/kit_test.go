@@ -28,11 +28,13 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
-	openaiCosts = spend.SourceID{Provider: "openai", Account: "acme", Source: "openai/costs"}
-	openaiUsage = spend.SourceID{Provider: "openai", Account: "acme", Source: "openai/usage"}
-	labCosts    = spend.SourceID{Provider: "openai", Account: "lab", Source: "openai/costs"}
-	claudeCosts = spend.SourceID{Provider: "anthropic", Account: "default", Source: "anthropic/cost_report"}
-	claudeUsage = spend.SourceID{Provider: "anthropic", Account: "default", Source: "anthropic/usage_report"}
+	openaiCosts  = spend.SourceID{Provider: "openai", Account: "acme", Source: "openai/costs"}
+	openaiUsage  = spend.SourceID{Provider: "openai", Account: "acme", Source: "openai/usage"}
+	labCosts     = spend.SourceID{Provider: "openai", Account: "lab", Source: "openai/costs"}
+	claudeCosts  = spend.SourceID{Provider: "anthropic", Account: "default", Source: "anthropic/cost_report"}
+	vertexExport = spend.SourceID{Provider: "vertex", Account: "default", Source: "vertex/bigquery"}
+	vertexBudget = spend.SourceID{Provider: "vertex", Account: "default", Source: "vertex/budget"}
+	claudeUsage  = spend.SourceID{Provider: "anthropic", Account: "default", Source: "anthropic/usage_report"}
 )
 
 // tb is what *testing.T, *testing.B and *rapid.T have in common.

@@ -48,7 +48,7 @@ func TestPageSpeaksWhatIsAsked(t *testing.T) {
 			t.Errorf("Content-Type %q", ct)
 		}
 		lint(t, w.Body.String())
-		if v := parse(t, w.Body.String())["aispend_month_cost_usd"]; len(v.GetMetric()) != 4 {
+		if v := parse(t, w.Body.String())["aispend_month_cost_usd"]; len(v.GetMetric()) != 6 {
 			t.Errorf("month cost: %v", v)
 		}
 	})
@@ -193,7 +193,7 @@ func TestOneBrokenPartCostsOnlyItself(t *testing.T) {
 			h := collector.New(o).Handler()
 			page := scrape(t, h).Body.String()
 			mf := parse(t, page)["aispend_month_cost_usd"]
-			if len(mf.GetMetric()) != 4 || mf.GetHelp() == "Not the cost." {
+			if len(mf.GetMetric()) != 6 || mf.GetHelp() == "Not the cost." {
 				t.Errorf("month cost: %v", mf)
 			}
 			if !strings.Contains(logged.String(), "extra") {

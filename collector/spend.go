@@ -184,6 +184,10 @@ func (b *spendBuild) monthByProvider() {
 	for _, u := range res.Unconverted {
 		apart.addMoney(u.Cost, clean(u.Provider), clean(u.Currency))
 	}
+	tax := b.money(monthTax)
+	for _, u := range res.Tax {
+		tax.addMoney(u.Cost, clean(u.Provider), clean(u.Currency))
+	}
 }
 
 func (b *spendBuild) monthByAccount() {

@@ -146,8 +146,8 @@ func TestProjectsAreOptIn(t *testing.T) {
 		t.Errorf("projects without asking: %v", mf)
 	}
 	f.settings.ByProject = true
-	if mf := family(f.spending(t), "aispend_project_month_cost_usd"); len(mf.Metric) != 6 {
-		t.Errorf("%d projects, want 6", len(mf.Metric))
+	if mf := family(f.spending(t), "aispend_project_month_cost_usd"); len(mf.Metric) != 7 {
+		t.Errorf("%d projects, want 7", len(mf.Metric))
 	}
 }
 
