@@ -24,7 +24,12 @@ func gatherSources(statuses []spend.SourceStatus) []*dto.MetricFamily {
 		}
 	}
 	add(sourceHeld, func(s spend.SourceStatus) float64 { return boolean(s.Held) })
-	add(dataThrough, func(s spend.SourceStatus) float64 { return timestamp(s.DataThrough) })
+	through := fs.open(dataThrough, len(statuses))
+	for _, s := range statuses {
+		if !s.NoSpend { // nothing can ever reach anywhere
+			through.set(timestamp(s.DataThrough), s.ID.Provider, s.ID.Account, s.ID.Source)
+		}
+	}
 	add(lastSuccess, func(s spend.SourceStatus) float64 { return timestamp(s.LastSuccess) })
 	add(sourceUp, func(s spend.SourceStatus) float64 { return boolean(s.Up) })
 	add(sourceEnabled, func(s spend.SourceStatus) float64 { return boolean(s.Enabled) })

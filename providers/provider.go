@@ -81,6 +81,21 @@ type Biller interface {
 	Bill() string
 }
 
+// Selective is implemented by settings that do not have every source of their type.
+type Selective interface {
+	// Families returns the sources that Open returns.
+	Families() []SourceType
+}
+
+// Budgeter is implemented by settings of a type that has a source of budgets.
+type Budgeter interface {
+	// Counted returns the name of the budget that the operator lets month caps count;
+	// empty if none.
+	Counted() string
+	// Notified reports whether anything tells what is spent of the budgets.
+	Notified() bool
+}
+
 // FieldError is a broken rule of one configuration key.
 type FieldError struct {
 	Key string // yaml key inside the block

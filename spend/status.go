@@ -18,6 +18,7 @@ type SourceStatus struct {
 	BudgetSource bool
 	BudgetOnly   bool
 	Counted      string
+	NoSpend      bool      // it tells of budgets and has no way to learn what is spent
 	Up           bool      // the newest pull and the newest of the present were applied, or held
 	Pulling      bool      // a pull is running now
 	LastSuccess  time.Time // end of the newest applied pull; stands still while the present fails

@@ -34,6 +34,20 @@ type capReply struct {
 	DataThrough *time.Time            `json:"data_through"`
 	DataGaps    map[caps.Reason]int   `json:"data_gaps"`
 	TopModels   []capModel            `json:"top_models"`
+	// Basis is what the spend was made of: "charges", "budget" or "charges and budget".
+	Basis   string      `json:"basis"`
+	Budgets []capBudget `json:"budgets,omitempty"`
+}
+
+// capBudget is a budget that a cap counts in the place of charges.
+type capBudget struct {
+	Provider      string      `json:"provider"`
+	Account       string      `json:"account"`
+	Budget        string      `json:"budget"`
+	DisplayName   string      `json:"display_name,omitempty"`
+	Spend         spend.Money `json:"spend_usd"`
+	IntervalStart time.Time   `json:"interval_start"`
+	PublishedAt   time.Time   `json:"published_at"`
 }
 
 // levelsOf is a figure of both levels; nil where a level is off or not known.
@@ -81,7 +95,7 @@ func newCapReply(st caps.Status) capReply {
 		Scope: st.Scope, Period: st.Period, Cost: costName(st.Gross),
 		PeriodStart: st.Start(), PeriodEnd: st.End(),
 		Projected: st.Projected, DataThrough: optionalTime(st.DataThrough),
-		DataGaps: st.Gaps, TopModels: []capModel{},
+		DataGaps: st.Gaps, TopModels: []capModel{}, Basis: st.Basis(),
 	}
 	if st.Match != (caps.Match{}) {
 		out.Match = &matchReply{st.Match.Provider, st.Match.Account, st.Match.Project, st.Match.Model}
@@ -100,6 +114,12 @@ func newCapReply(st caps.Status) capReply {
 		if !l.Exhaustion.IsZero() {
 			out.Exhaustion.set(l.Level, l.Exhaustion.UTC())
 		}
+	}
+	for _, b := range st.Budgets {
+		out.Budgets = append(out.Budgets, capBudget{
+			Provider: b.Source.Provider, Account: b.Source.Account, Budget: b.Budget.ID, DisplayName: b.Budget.DisplayName(),
+			Spend: b.Spend, IntervalStart: b.IntervalStart.UTC(), PublishedAt: b.PublishedAt.UTC(),
+		})
 	}
 	for _, m := range st.TopModels {
 		out.TopModels = append(out.TopModels, capModel{m.Model, m.Spend})

@@ -62,17 +62,17 @@ func TestCaps(t *testing.T) {
 		`"projected_spend_usd":615.0000000000000000000023,` +
 		`"exhaustion":{"soft":null,"hard":"2026-11-30T06:26:21Z"},` +
 		`"data_through":"2026-11-23T11:50:00Z",` + gaps + `,"top_models":[` +
-		`{"model":"gpt-5","spend_usd":448.5000000000000000000023},{"model":"gpt-5-mini","spend_usd":23}]},` +
+		`{"model":"gpt-5","spend_usd":448.5000000000000000000023},{"model":"gpt-5-mini","spend_usd":23}],"basis":"charges"},` +
 		`{"scope":"mini","period":"day","cost":"gross","match":{"model":"*-mini"},` +
 		`"period_start":"2026-11-23T00:00:00Z","period_end":"2026-11-24T00:00:00Z",` +
 		`"spend_usd":1,"limits":{"soft":null,"hard":1.5},"percent":{"soft":null,"hard":66.66},` +
 		`"level_reached":null,"projected_spend_usd":null,"exhaustion":{"soft":null,"hard":null},` +
-		`"data_through":"2026-11-23T11:50:00Z",` + gaps + `,"top_models":[{"model":"gpt-5-mini","spend_usd":1}]},` +
+		`"data_through":"2026-11-23T11:50:00Z",` + gaps + `,"top_models":[{"model":"gpt-5-mini","spend_usd":1}],"basis":"charges"},` +
 		`{"scope":"anthropic","period":"week","cost":"net",` +
 		`"period_start":"2026-11-23T00:00:00Z","period_end":"2026-11-30T00:00:00Z",` +
 		`"spend_usd":null,"limits":{"soft":null,"hard":9},"percent":{"soft":null,"hard":null},` +
 		`"level_reached":null,"projected_spend_usd":null,"exhaustion":{"soft":null,"hard":null},` +
-		`"data_through":null,` + gaps + `,"top_models":[]}]}` + "\n"
+		`"data_through":null,` + gaps + `,"top_models":[],"basis":"charges"}]}` + "\n"
 	if d := cmp.Diff(want, w.Body.String()); d != "" {
 		t.Errorf("/caps (-want +got):\n%s", d)
 	}

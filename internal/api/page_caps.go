@@ -52,6 +52,10 @@ func newPageCap(st caps.Status) pageCap {
 	if st.Projected != nil {
 		out.Notes = append(out.Notes, "projected for the whole period: "+newAmount(*st.Projected).Head+" USD")
 	}
+	for _, b := range st.Budgets {
+		out.Notes = append(out.Notes, fmt.Sprintf("%s USD of it by the budget %s of account %s, since %s UTC",
+			newAmount(b.Spend).Head, b.Budget.DisplayName(), b.Source.Account, b.IntervalStart.UTC().Format("2 January, 15:04")))
+	}
 	if text := gapText(st.Gaps); text != "" {
 		out.Notes = append(out.Notes, text)
 	}

@@ -118,7 +118,7 @@ func (s *Server) writeSpend(w http.ResponseWriter, req spendRequest) error {
 func (s *Server) reach(q rollup.Query, res rollup.Result) map[string]time.Time {
 	out := map[string]time.Time{}
 	for _, st := range s.deps.Statuses() {
-		if st.Enabled && (q.Provider == "" || q.Provider == st.ID.Provider) &&
+		if st.Enabled && !st.BudgetSource && (q.Provider == "" || q.Provider == st.ID.Provider) &&
 			(q.Account == "" || q.Account == st.ID.Account) {
 			out[reachKey(st.ID)] = time.Time{}
 		}

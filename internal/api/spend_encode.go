@@ -188,7 +188,12 @@ func writeSpendJSON(w io.Writer, q rollup.Query, res rollup.Result, reach map[st
 	j.raw(`,"unconverted":[`)
 	for i, u := range res.Unconverted {
 		j.comma(i)
-		j.unconverted(u)
+		j.apart(u)
+	}
+	j.raw(`],"tax":[`)
+	for i, u := range res.Tax {
+		j.comma(i)
+		j.apart(u)
 	}
 	j.raw(`],"data_through":{`)
 	for i, key := range sortedKeys(reach) {
@@ -207,7 +212,7 @@ func (j *jsonWriter) comma(i int) {
 	}
 }
 
-func (j *jsonWriter) unconverted(u rollup.Apart) {
+func (j *jsonWriter) apart(u rollup.Apart) {
 	j.raw("{")
 	j.member("provider", u.Provider)
 	j.raw(",")

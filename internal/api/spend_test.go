@@ -65,7 +65,7 @@ func TestSpendJSON(t *testing.T) {
 		`"input_tokens":9007199254740993,"output_tokens":2,"cache_read_tokens":3,` +
 		`"cache_write_tokens":0,"requests":5},` +
 		`"unconverted":[{"provider":"openai","account":"acme","source":"openai/costs",` +
-		`"currency":"EUR","cost":7.25}],` +
+		`"currency":"EUR","cost":7.25}],"tax":[],` +
 		`"data_through":{"anthropic/cost_report/default":null,"anthropic/usage_report/default":null,` +
 		`"openai/costs/acme":"2026-11-23T11:00:00Z","openai/usage/acme":"2026-11-23T10:00:00Z"}}
 `
@@ -83,7 +83,7 @@ func TestSpendJSON(t *testing.T) {
 func TestSpendOfNothingIsUnknownNotZero(t *testing.T) {
 	w := newKit(t).get("/spend")
 	want := `{"from":"2026-11-01","to":"2026-11-23","groupBy":["provider","model","day"],"rows":[],` +
-		"\n" + `"totals":{},"unconverted":[],"data_through":{}}` + "\n"
+		"\n" + `"totals":{},"unconverted":[],"tax":[],"data_through":{}}` + "\n"
 	if diff := cmp.Diff(want, w.Body.String()); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}

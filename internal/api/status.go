@@ -25,6 +25,7 @@ type statusReply struct {
 	Sources       []sourceReply  `json:"sources"`
 	Store         storeReply     `json:"store"`
 	Charges       map[string]int `json:"charges"`
+	Budgets       []budgetReply  `json:"budgets"`
 
 	Alertmanagers []alertmanagerReply `json:"alertmanagers"`
 }
@@ -88,7 +89,7 @@ func (s *Server) status(ctx context.Context) statusReply {
 		Started: s.deps.Started.UTC(), UptimeSeconds: int64(now.Sub(s.deps.Started).Seconds()),
 		Ready: s.deps.Ready(), Demo: s.deps.Demo, Problems: []string{},
 		Sources: []sourceReply{}, Store: newStoreReply(stats), Charges: map[string]int{},
-		History: historyReply{Done: true},
+		History: historyReply{Done: true}, Budgets: []budgetReply{},
 
 		Alertmanagers: newAlertmanagerReplies(s.deps.Alertmanagers(ctx)),
 	}
@@ -99,6 +100,9 @@ func (s *Server) status(ctx context.Context) statusReply {
 	for _, st := range statuses {
 		src := newSourceReply(st, now)
 		out.Sources = append(out.Sources, src)
+		for _, b := range st.Budgets {
+			out.Budgets = append(out.Budgets, newBudgetReply(st, b))
+		}
 		if st.Enabled {
 			out.History.Done = out.History.Done && src.History.Done
 			out.History.DaysRead += src.History.DaysRead
@@ -165,7 +169,7 @@ func newStoreReply(st store.Stats) storeReply {
 // has none yet is stale once a first pull has ended.
 func stale(st spend.SourceStatus, now time.Time) bool {
 	switch {
-	case !st.Enabled || st.MaxStaleness <= 0:
+	case !st.Enabled || st.MaxStaleness <= 0 || st.NoSpend:
 		return false
 	case st.DataThrough.IsZero():
 		return st.LastOutcome != ""

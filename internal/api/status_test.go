@@ -142,6 +142,7 @@ func TestStatus(t *testing.T) {
  "charges": {
   "openai": 2
  },
+ "budgets": [],
  "alertmanagers": [
   {
    "url": "http://a:9093",

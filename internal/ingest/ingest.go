@@ -68,9 +68,10 @@ type SourceConfig struct {
 	// with another scope is read again, and a replay uses no pull of another scope.
 	Scope   string
 	Enabled bool // a source that is not enabled is shown and never pulled
-	// BudgetOnly and Counted are handed on in the status of a source of budgets.
+	// BudgetOnly, Counted and NoSpend are handed on in the status of a source of budgets.
 	BudgetOnly bool
 	Counted    string
+	NoSpend    bool
 	// CredentialChanged returns a fingerprint of the key, never the key itself. While
 	// the key is refused it is called every few seconds, and another fingerprint
 	// starts a pull at once. Nil: the key cannot change.

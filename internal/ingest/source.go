@@ -82,6 +82,7 @@ func newSource(o *Options, cfg SourceConfig) *source {
 			ID: id, Interval: cfg.Interval, MaxStaleness: cfg.MaxStaleness, Enabled: cfg.Enabled,
 			Usage: cfg.Source.Type().Kind == providers.Usage, Lag: cfg.Source.Type().Lag,
 			BudgetSource: cfg.Source.Type().Kind == providers.Budgets, BudgetOnly: cfg.BudgetOnly, Counted: cfg.Counted,
+			NoSpend: cfg.NoSpend && cfg.Source.Type().Kind == providers.Budgets,
 		},
 	}
 }
