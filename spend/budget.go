@@ -43,7 +43,10 @@ type BudgetNotice struct {
 
 // BudgetSettings is what the Budgets API says of a budget. It knows no spend.
 type BudgetSettings struct {
-	DisplayName string `json:"display_name,omitempty"`
+	// ReadAt is when Google said so; zero if nobody stamped it. Google does not tell of
+	// budgets that were deleted: their settings just stop being read.
+	ReadAt      time.Time `json:"read_at,omitzero"`
+	DisplayName string    `json:"display_name,omitempty"`
 	// Limit is nil where it is what the last period cost: then only notifications
 	// tell the number.
 	Limit      *Money            `json:"limit,omitempty"`
@@ -111,36 +114,62 @@ func BudgetsThrough(budgets []Budget) time.Time {
 	return newest
 }
 
+// StampBudgets returns the budgets with their settings marked as read at that time. The
+// argument is left as it is.
+func StampBudgets(budgets []Budget, at time.Time) []Budget {
+	out := slices.Clone(budgets)
+	for i, b := range out {
+		if b.Settings != nil {
+			stamped := *b.Settings
+			stamped.ReadAt = at
+			out[i].Settings = &stamped
+		}
+	}
+	return out
+}
+
 // MergeBudgets returns what is known after more was learnt: of each budget and
-// interval the notification published last, and the settings learnt. The result is
-// ascending by billing account and id. As for notifications it does not depend on
-// their order, nor on how often one is given. The arguments are left as they are.
+// interval the notification published last, of the newest intervals only, and of the
+// settings those read last (those learnt, if that tells nothing). The result is
+// ascending by billing account and id, without budgets of which nothing is known. As for
+// notifications it depends neither on their order, nor on how they are spread over
+// calls, nor on how often one is given. The arguments are left as they are; settings are
+// shared with them.
 func MergeBudgets(known, learnt []Budget) []Budget {
-	out := slices.Clone(known)
-	for _, b := range learnt {
-		i, found := slices.BinarySearchFunc(out, b, func(x, y Budget) int {
-			return cmp.Or(cmp.Compare(x.BillingAccount, y.BillingAccount), cmp.Compare(x.ID, y.ID))
-		})
+	var out []Budget
+	for _, b := range slices.Concat(known, learnt) {
+		if len(b.Notices) == 0 && b.Settings == nil {
+			continue
+		}
+		i, found := slices.BinarySearchFunc(out, b, compareBudgets)
 		if !found {
 			out = slices.Insert(out, i, Budget{BillingAccount: b.BillingAccount, ID: b.ID})
 		}
 		out[i].Notices = mergeNotices(out[i].Notices, b.Notices)
-		if b.Settings != nil {
+		if old := out[i].Settings; b.Settings != nil && (old == nil || !b.Settings.ReadAt.Before(old.ReadAt)) {
 			out[i].Settings = b.Settings
 		}
 	}
 	return out
 }
 
-// ForgetBudgets returns the budgets without notifications published before limit and
-// without those of which nothing is left: they were deleted, or nobody publishes them
-// any more.
+func compareBudgets(a, b Budget) int {
+	return cmp.Or(cmp.Compare(a.BillingAccount, b.BillingAccount), cmp.Compare(a.ID, b.ID))
+}
+
+// ForgetBudgets returns the budgets without notifications published, and without
+// settings read, before limit, and without those of which nothing is left: they were
+// deleted, or nobody publishes them any more. Settings that were never stamped stay. The
+// argument is left as it is.
 func ForgetBudgets(known []Budget, limit time.Time) []Budget {
 	out := make([]Budget, 0, len(known))
 	for _, b := range known {
 		b.Notices = slices.DeleteFunc(slices.Clone(b.Notices), func(n BudgetNotice) bool {
 			return n.PublishedAt.Before(limit)
 		})
+		if s := b.Settings; s != nil && !s.ReadAt.IsZero() && s.ReadAt.Before(limit) {
+			b.Settings = nil
+		}
 		if len(b.Notices) > 0 || b.Settings != nil {
 			out = append(out, b)
 		}
@@ -148,22 +177,48 @@ func ForgetBudgets(known []Budget, limit time.Time) []Budget {
 	return out
 }
 
+// mergeNotices keeps the newest notification of each of the newest intervals. An
+// interval that fell out stays out until it is published anew: whatever was known of it
+// is older than all that is kept.
 func mergeNotices(a, b []BudgetNotice) []BudgetNotice {
 	all := slices.Concat(a, b)
 	slices.SortFunc(all, compareNotices)
-	var out []BudgetNotice
-	for i, n := range all {
-		later := slices.ContainsFunc(all[i+1:], func(o BudgetNotice) bool { return o.IntervalStart.Equal(n.IntervalStart) })
-		if !later {
+	var out []BudgetNotice // the newest first
+	for _, n := range slices.Backward(all) {
+		known := slices.ContainsFunc(out, func(o BudgetNotice) bool {
+			return o.IntervalStart.Equal(n.IntervalStart)
+		})
+		if !known {
 			out = append(out, n)
 		}
+		if len(out) == maxNotices {
+			break
+		}
 	}
-	return out[max(0, len(out)-maxNotices):]
+	slices.Reverse(out)
+	return out
 }
 
 // compareNotices puts the newer one last. Of two published at the same instant any
-// order will do, as long as it is always the same.
+// order will do, as long as it is always the same: so all fields decide.
 func compareNotices(a, b BudgetNotice) int {
-	return cmp.Or(a.PublishedAt.Compare(b.PublishedAt), cmp.Compare(a.MessageID, b.MessageID),
-		a.IntervalStart.Compare(b.IntervalStart), a.Spend.Cmp(b.Spend))
+	return cmp.Or(
+		a.PublishedAt.Compare(b.PublishedAt), cmp.Compare(a.MessageID, b.MessageID),
+		a.IntervalStart.Compare(b.IntervalStart), a.Spend.Cmp(b.Spend), a.Limit.Cmp(b.Limit),
+		cmp.Compare(a.Currency, b.Currency), cmp.Compare(a.DisplayName, b.DisplayName),
+		cmp.Compare(a.LimitType, b.LimitType), compareThresholds(a.AlertThreshold, b.AlertThreshold),
+		compareThresholds(a.ForecastThreshold, b.ForecastThreshold),
+	)
+}
+
+func compareThresholds(a, b *Money) int {
+	switch {
+	case a == nil && b == nil:
+		return 0
+	case a == nil:
+		return -1
+	case b == nil:
+		return 1
+	}
+	return a.Cmp(*b)
 }

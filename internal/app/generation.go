@@ -58,6 +58,7 @@ func (a *App) newGeneration(loaded *config.Loaded) (*generation, error) {
 				Source: src, Interval: s.Interval, Lookback: s.Lookback, Timeout: s.Timeout,
 				MaxStaleness: s.MaxStaleness, Enabled: true, Scope: scope(p.Settings.Filter()),
 				CredentialChanged: fingerprint(p.Settings.Credential()),
+				BudgetOnly:        p.BudgetOnly(), Counted: p.Counted(), NoSpend: !p.Notified(),
 			})
 			g.sources = append(g.sources, src.ID())
 		}
@@ -118,8 +119,11 @@ func scope(filter []string) string {
 }
 
 // fingerprint returns a function that tells when a key has changed, without
-// telling the key. An unreadable file is a state of its own.
+// telling the key. An unreadable file is a state of its own; nil if there is no key.
 func fingerprint(v *secret.Value) func() string {
+	if !v.Set() {
+		return nil
+	}
 	return func() string {
 		text, err := v.Get()
 		if err != nil {
@@ -157,6 +161,7 @@ func disabledStatuses(cfg *config.Config, p config.Provider) []spend.SourceStatu
 		out = append(out, spend.SourceStatus{
 			ID:       spend.SourceID{Provider: p.Type, Account: p.Account, Source: t.Name},
 			Interval: s.Interval, MaxStaleness: s.MaxStaleness, Usage: t.Kind == providers.Usage,
+			BudgetSource: t.Kind == providers.Budgets, Lag: t.Lag,
 		})
 	}
 	return out

@@ -47,6 +47,9 @@ func (d *decoder) block(n *yaml.Node, key string) (Provider, bool) {
 	p.Sources = slices.Clone(t.Sources)
 	p.Settings = t.NewSettings()
 	d.mapping(n, key, valueOf(&p), valueOf(p.Settings))
+	if s, ok := p.Settings.(providers.Selective); ok {
+		p.Sources = s.Families()
+	}
 	return p, true
 }
 
@@ -66,11 +69,7 @@ func (d *decoder) blockType(n *yaml.Node, key string) (providers.Type, bool) {
 			return providers.Type{}, false
 		}
 		t, known := d.types[name]
-		switch {
-		case known:
-		case name == typeVertex:
-			d.errorf(at, "vertex comes in a later version: this one reads %s; remove the block", oneOf(d.typeNames()))
-		default:
+		if !known {
 			d.errorf(at, "%s is not a provider type: write %s", quote(name), oneOf(d.typeNames()))
 		}
 		return t, known

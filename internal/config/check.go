@@ -8,8 +8,7 @@ import (
 	"github.com/aispend/aispend/internal/secret"
 )
 
-// typeVertex is the provider type that the contract promises and this version
-// does not have yet.
+// typeVertex is the provider type whose spend can be told by budgets alone.
 const typeVertex = "vertex"
 
 // check applies every rule that needs more than one value, or a value's meaning.

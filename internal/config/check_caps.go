@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aispend/aispend/providers"
 	"github.com/aispend/aispend/spend"
 )
 
@@ -25,8 +26,7 @@ const (
 // are named like the provider types.
 const ScopeGlobal = "global"
 
-// builtinScopes are the scopes of contract section 5 that take no match. They are
-// the same whatever types this version has: vertex is one of them.
+// builtinScopes are the scopes of contract section 5 that take no match.
 func builtinScopes() []string { return []string{"openai", "anthropic", typeVertex, ScopeGlobal} }
 
 // Off reports whether the cap has no level: it is configured and limits nothing.
@@ -48,7 +48,53 @@ func (d *decoder) checkCaps(c *Config) {
 		}
 		first[this] = i
 		d.warnUnfed(key, limit, c)
+		d.checkBudgetOnly(key, limit, c)
 	}
+}
+
+// checkBudgetOnly looks at caps over vertex where no block has a billing export: a
+// budget knows the months of its own account, and neither days nor models nor projects.
+func (d *decoder) checkBudgetOnly(key string, limit Cap, c *Config) {
+	over := limit.Scope == typeVertex || limit.Match.Provider == typeVertex
+	blocks := slices.DeleteFunc(slices.Clone(c.Providers), func(p Provider) bool {
+		return !p.Enabled || p.Type != typeVertex || limit.Match.Account != "" && p.Account != limit.Match.Account
+	})
+	exported := slices.ContainsFunc(blocks, func(p Provider) bool { return !p.BudgetOnly() })
+	counted := slices.ContainsFunc(blocks, func(p Provider) bool { return p.Counted() != "" })
+	switch {
+	case limit.Off() || !over || len(blocks) == 0 || exported:
+	case limit.Match != Match{}:
+		d.errorf(key+".match", "needs a billing export: no enabled vertex block has bigquery, and a budget tells "+
+			"neither models nor projects nor accounts; add bigquery, or use scope: vertex with period: month")
+	case limit.Period != PeriodMonth:
+		d.errorf(key+".period", "%s needs a billing export: no enabled vertex block has bigquery, and a budget "+
+			"tells months only; add bigquery, or write period: month", limit.Period)
+	case !counted:
+		d.warnf(key, "no enabled vertex block has bigquery or a budget with counts_as: vertex: "+
+			"this cap cannot be evaluated and shows the gap budget_period")
+	}
+}
+
+// BudgetOnly reports whether budgets are all that the block knows.
+func (p Provider) BudgetOnly() bool {
+	return len(p.Sources) > 0 && !slices.ContainsFunc(p.Sources, func(t providers.SourceType) bool {
+		return t.Kind == providers.Costs
+	})
+}
+
+// Notified reports whether anything tells what is spent of the block's budgets.
+func (p Provider) Notified() bool {
+	b, ok := p.Settings.(providers.Budgeter)
+	return ok && b.Notified()
+}
+
+// Counted returns the name of the budget of the block that month caps count; empty if
+// none.
+func (p Provider) Counted() string {
+	if b, ok := p.Settings.(providers.Budgeter); ok {
+		return b.Counted()
+	}
+	return ""
 }
 
 func (d *decoder) checkScope(key string, c Cap) {
@@ -68,9 +114,9 @@ func (d *decoder) checkScope(key string, c Cap) {
 			"is missing: a scope of your own (%s) needs at least one of provider, account, project, model; "+
 				"built in are %s", quote(c.Scope), strings.Join(builtinScopes(), ", "))
 	}
-	if p := c.Match.Provider; p != "" && !slices.Contains(append(d.typeNames(), typeVertex), p) {
+	if p := c.Match.Provider; p != "" && !slices.Contains(d.typeNames(), p) {
 		d.errorf(key+".match.provider",
-			"%s is not a provider type: write %s", quote(p), oneOf(append(d.typeNames(), typeVertex)))
+			"%s is not a provider type: write %s", quote(p), oneOf(d.typeNames()))
 	}
 	if a := c.Match.Account; a != "" && !validAccount(a) {
 		d.errorf(key+".match.account", "%s is not an account name: 1 to 64 letters, digits, _ . or -", quote(a))

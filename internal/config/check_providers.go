@@ -134,6 +134,10 @@ func (d *decoder) checkCredentials(c *Config) {
 		if !p.Enabled {
 			continue
 		}
+		if b, ok := p.Settings.(providers.Biller); ok {
+			d.checkBill(c, i, b.Bill())
+			continue
+		}
 		text, ok := d.secretText(p.Settings.Credential())
 		if !ok {
 			continue // checkSecrets has reported the file
@@ -146,6 +150,16 @@ func (d *decoder) checkCredentials(c *Config) {
 					"remove one of the blocks, or limit both to different projects or workspaces",
 					blockKey(j), d.places[blockKey(j)].line)
 			}
+		}
+	}
+}
+
+// checkBill refuses a second block of one bill, whatever the keys.
+func (d *decoder) checkBill(c *Config, i int, bill string) {
+	for j, other := range c.Providers[:i] {
+		if b, ok := other.Settings.(providers.Biller); ok && other.Enabled && bill != "" && b.Bill() == bill {
+			d.errorf(blockKey(i), "reads the same bill as %s (line %d), %s, so it would be counted twice: "+
+				"remove one of the blocks", blockKey(j), d.places[blockKey(j)].line, bill)
 		}
 	}
 }
@@ -181,7 +195,7 @@ func disjoint(a, b providers.Settings) bool {
 func (d *decoder) checkRetired(c *Config) {
 	for i, ref := range c.RetiredAccounts {
 		key := fmt.Sprintf("retired_accounts[%d]", i)
-		known := append(d.typeNames(), typeVertex)
+		known := d.typeNames()
 		switch at := slices.IndexFunc(c.Providers, func(p Provider) bool { return p.ref() == ref }); {
 		case at >= 0:
 			d.errorf(key, "%s is configured (%s): remove it here, or remove the block", ref, blockKey(at))

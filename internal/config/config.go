@@ -104,7 +104,7 @@ type Web struct {
 // Provider is one block of providers: one organisation whose bill is read. The
 // remaining keys of a block belong to its type; docs/configuration.md lists them.
 type Provider struct {
-	// Type is openai or anthropic. Required.
+	// Type is openai, anthropic or vertex. Required.
 	Type string `yaml:"type"`
 	// Account names the organisation in labels, the API and the ledger. Default
 	// "default". 1 to 64 of A-Z a-z 0-9 _ . -, unique within the type. To rename
@@ -112,14 +112,17 @@ type Provider struct {
 	Account string `yaml:"account"`
 	// Enabled false keeps the account known without pulling it. Default true.
 	Enabled bool `yaml:"enabled"`
-	// Interval replaces ingest.interval for this block. From 1s to 7d.
+	// Interval replaces ingest.interval, and the 1h of vertex/bigquery, for this block.
+	// From 1s to 7d.
 	Interval time.Duration `yaml:"interval"`
-	// Lookback replaces ingest.lookback for this block. Whole days, at least 1d.
+	// Lookback replaces ingest.lookback, and the 40d of vertex/bigquery, for this block.
+	// Whole days, at least 1d.
 	Lookback time.Duration `yaml:"lookback"`
 	// Timeout replaces ingest.timeout for this block. From 1s to 1h.
 	Timeout time.Duration `yaml:"timeout"`
 	// MaxStaleness is how old the newest billed day may be before the source counts
-	// as stale. Default by type: openai 6h, anthropic 30h. At least 1m.
+	// as stale. Default by source: openai 6h, anthropic 30h, vertex/bigquery 48h,
+	// vertex/budget 12h. At least 1m.
 	MaxStaleness time.Duration `yaml:"max_staleness"`
 	// ProxyURL is the proxy for this block: http, https or socks5. Not set: the
 	// proxy of the environment. A user name and password in it make it a secret,
@@ -135,7 +138,7 @@ type Provider struct {
 	// Settings are the vendor's own keys of the block, decoded and valid. Those of
 	// a disabled block are decoded but not validated.
 	Settings providers.Settings `yaml:"-"`
-	// Sources are the endpoint families of the type.
+	// Sources are the endpoint families of the block.
 	Sources []providers.SourceType `yaml:"-"`
 }
 

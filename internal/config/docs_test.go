@@ -220,6 +220,9 @@ func viewKeys(t reflect.Type, prefix string) []string {
 func TestRealTypes(t *testing.T) {
 	types := registry.Types()
 	for _, name := range slices.Sorted(maps.Keys(types)) {
+		if len(types[name].WrongKeys) == 0 {
+			continue // its credentials are no key of one word; TestVertexBlock looks at them
+		}
 		t.Run(name, func(t *testing.T) {
 			realType(t, name)
 		})

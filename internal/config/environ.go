@@ -19,7 +19,6 @@ type Use int
 const (
 	Setting  Use = iota // it is a setting
 	Secret              // it is a setting and a secret
-	Vertex              // it belongs to vertex, which comes in a later version
 	Receiver            // it belongs to Alertmanager's receivers, see ReadReceivers
 	Unneeded            // it says nothing that aispend needs
 )
@@ -46,15 +45,15 @@ func Variables() []Variable {
 		{"ENABLE_ANTHROPIC", Setting, "providers[].enabled"},
 		{"ANTHROPIC_API_KEY", Secret, "providers[].api_key_file"},
 		{"ANTHROPIC_ORG_ID", Unneeded, ""},
-		{"ENABLE_VERTEX_BILLING_API", Vertex, ""},
-		{"ENABLE_VERTEX_BQ", Vertex, ""},
-		{"GCP_SA_JSON", Vertex, ""},
-		{"GCP_BUDGET_NAME", Vertex, ""},
-		{"GCP_BILLING_ACCOUNT_ID", Vertex, ""},
-		{"GCP_PUBSUB_SUBSCRIPTION", Vertex, ""},
-		{"GCP_BQ_PROJECT", Vertex, ""},
-		{"GCP_BQ_DATASET", Vertex, ""},
-		{"GCP_BQ_TABLE", Vertex, ""},
+		{"ENABLE_VERTEX_BILLING_API", Setting, "providers[].enabled"},
+		{"ENABLE_VERTEX_BQ", Setting, "providers[].enabled"},
+		{"GCP_SA_JSON", Secret, "providers[].credentials_file"},
+		{"GCP_BUDGET_NAME", Setting, "providers[].budget.name"},
+		{"GCP_BILLING_ACCOUNT_ID", Setting, "providers[].budget.name"},
+		{"GCP_PUBSUB_SUBSCRIPTION", Setting, "providers[].budget.subscription"},
+		{"GCP_BQ_PROJECT", Setting, "providers[].bigquery.project"},
+		{"GCP_BQ_DATASET", Setting, "providers[].bigquery.dataset"},
+		{"GCP_BQ_TABLE", Setting, "providers[].bigquery.table"},
 		{"CRON_LOOKBACK_HOURS", Setting, "ingest.lookback"},
 		{"ADMIN_TOKEN", Secret, "web.admin_token_file"},
 		{"ALERTMANAGER_URL", Setting, "alertmanager.urls"},
@@ -123,7 +122,7 @@ func (e *environment) names(uses ...Use) []string {
 // The receivers are no business of the file: they are read from the environment
 // by alertmanager-config alone.
 func ignoredVariables(opts Options) (Finding, bool) {
-	names := newEnvironment(opts).names(Setting, Secret, Vertex, Unneeded)
+	names := newEnvironment(opts).names(Setting, Secret, Unneeded)
 	if len(names) == 0 {
 		return Finding{}, false
 	}
@@ -215,17 +214,15 @@ func (e *environment) warn() {
 			add([]string{p + "_API_KEY"}, "has no effect: set ENABLE_"+p+"=true")
 		}
 	}
+	if e.set("GCP_BQ_TABLE") && !e.on("ENABLE_VERTEX_BQ") {
+		add([]string{"GCP_BQ_TABLE"}, "has no effect: set ENABLE_VERTEX_BQ=true")
+	}
 }
 
 // tree builds the YAML that the variables stand for, so that both go through the
 // same decoder and the same rules.
 func (e *environment) tree(opts Options) *yaml.Node {
 	root := &yaml.Node{Kind: yaml.MappingNode}
-	for _, name := range []string{"ENABLE_VERTEX_BILLING_API", "ENABLE_VERTEX_BQ"} {
-		if e.on(name) {
-			e.errorf(name, "vertex comes in a later version: unset it; this version reads %s", oneOf(e.d.typeNames()))
-		}
-	}
 	blocks := &yaml.Node{Kind: yaml.SequenceNode}
 	if b := e.openai(); b != nil {
 		blocks.Content = append(blocks.Content, b)
@@ -233,9 +230,12 @@ func (e *environment) tree(opts Options) *yaml.Node {
 	if b := e.anthropic(); b != nil {
 		blocks.Content = append(blocks.Content, b)
 	}
+	if b := e.vertex(); b != nil {
+		blocks.Content = append(blocks.Content, b)
+	}
 	if len(blocks.Content) == 0 && len(e.d.findings) == 0 {
-		e.errorf("ENABLE_OPENAI, ENABLE_ANTHROPIC",
-			"neither is true and there is no file %s, so there is nothing to read: write that file "+
+		e.errorf("ENABLE_OPENAI, ENABLE_ANTHROPIC, ENABLE_VERTEX_BQ, ENABLE_VERTEX_BILLING_API",
+			"none is true and there is no file %s, so there is nothing to read: write that file "+
 				"(start from docs/example.yml), or see it work without any key: aispend demo", opts.Path)
 	}
 	e.put(root, "providers", blocks)
@@ -275,6 +275,67 @@ func (e *environment) block(provider, enable, key string) *yaml.Node {
 	e.put(b, "type", e.name(text(provider), enable))
 	e.secretIn(b, "api_key", key)
 	return b
+}
+
+// vertex returns the block of a billing export, of a budget, or of both.
+func (e *environment) vertex() *yaml.Node {
+	const export, budget = "ENABLE_VERTEX_BQ", "ENABLE_VERTEX_BILLING_API"
+	first := ""
+	for _, name := range []string{export, budget} {
+		if e.on(name) {
+			first = cmp.Or(first, name)
+		}
+	}
+	if first == "" {
+		return nil
+	}
+	b := e.name(&yaml.Node{Kind: yaml.MappingNode}, first)
+	e.put(b, "type", e.name(text("vertex"), first))
+	e.secretIn(b, "credentials", "GCP_SA_JSON")
+	if e.on(export) {
+		bq := e.name(e.section(b, "bigquery"), export)
+		var missing []string
+		for _, k := range []struct{ key, variable string }{
+			{"project", "GCP_BQ_PROJECT"}, {"dataset", "GCP_BQ_DATASET"}, {"table", "GCP_BQ_TABLE"},
+		} {
+			if !e.set(k.variable) {
+				missing = append(missing, k.variable)
+			}
+			e.textIn(bq, k.key, k.variable)
+		}
+		if len(missing) > 0 {
+			e.errorf(export, "is true and the export has no name: set %s", strings.Join(missing, ", "))
+			return nil
+		}
+	}
+	if e.on(budget) && !e.budget(b) {
+		return nil
+	}
+	return b
+}
+
+func (e *environment) budget(block *yaml.Node) bool {
+	const enable, name, account = "ENABLE_VERTEX_BILLING_API", "GCP_BUDGET_NAME", "GCP_BILLING_ACCOUNT_ID"
+	m := e.name(e.section(block, "budget"), enable)
+	switch {
+	case e.set(name):
+		e.textIn(m, "name", name)
+	case e.set(account):
+		id := strings.TrimPrefix(e.text(account), "billingAccounts/")
+		e.put(m, "name", e.name(text("billingAccounts/"+id), e.given(account)))
+	case !e.set("GCP_PUBSUB_SUBSCRIPTION"):
+		e.errorf(enable, "is true and nothing names a budget: set GCP_BUDGET_NAME (billingAccounts/A/budgets/B), "+
+			"GCP_BILLING_ACCOUNT_ID or GCP_PUBSUB_SUBSCRIPTION")
+		return false
+	}
+	e.textIn(m, "subscription", "GCP_PUBSUB_SUBSCRIPTION")
+	if !e.set("GCP_PUBSUB_SUBSCRIPTION") {
+		e.d.warnings = append(e.d.warnings, Finding{
+			Key: enable, Msg: "has limits and no spend: the Budgets API does not tell what is spent; " +
+				"connect the budget to a Pub/Sub topic and set GCP_PUBSUB_SUBSCRIPTION",
+		})
+	}
+	return true
 }
 
 // caps returns one cap per scope of which a level is given; a blank one is none.

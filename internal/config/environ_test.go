@@ -86,7 +86,7 @@ func wantBlocks(t *testing.T, c *config.Config) {
 
 func TestEnvironmentErrors(t *testing.T) {
 	file := write(t, "key", "sk-CANARY-file\n")
-	none := "ENABLE_OPENAI, ENABLE_ANTHROPIC: neither is true and there is no file aispend.yml, so there is nothing to read: " +
+	none := "ENABLE_OPENAI, ENABLE_ANTHROPIC, ENABLE_VERTEX_BQ, ENABLE_VERTEX_BILLING_API: none is true and there is no file aispend.yml, so there is nothing to read: " +
 		"write that file (start from docs/example.yml), or see it work without any key: aispend demo"
 	openai := []string{"ENABLE_OPENAI=true", "OPENAI_API_KEY=sk-CANARY"}
 	tests := map[string]struct {
@@ -122,11 +122,20 @@ func TestEnvironmentErrors(t *testing.T) {
 		},
 		"vertex billing": {
 			append(openai, "ENABLE_VERTEX_BILLING_API=true"),
-			"ENABLE_VERTEX_BILLING_API: vertex comes in a later version: unset it; this version reads anthropic or openai",
+			"ENABLE_VERTEX_BILLING_API: is true and nothing names a budget: set GCP_BUDGET_NAME (billingAccounts/A/budgets/B), " +
+				"GCP_BILLING_ACCOUNT_ID or GCP_PUBSUB_SUBSCRIPTION",
 		},
 		"vertex bigquery alone": {
 			[]string{"ENABLE_VERTEX_BQ=on", "GCP_BQ_TABLE=t"},
-			"ENABLE_VERTEX_BQ: vertex comes in a later version: unset it; this version reads anthropic or openai",
+			"ENABLE_VERTEX_BQ: is true and the export has no name: set GCP_BQ_PROJECT, GCP_BQ_DATASET",
+		},
+		"vertex credentials twice": {
+			append(openai, "ENABLE_VERTEX_BILLING_API=1", "GCP_BILLING_ACCOUNT_ID=01AAAA-BBBBBB-CCCCC1", "GCP_SA_JSON={}", "GCP_SA_JSON_FILE="+file),
+			"GCP_SA_JSON: excludes GCP_SA_JSON_FILE: set at most one of the two",
+		},
+		"vertex table": {
+			append(openai, "ENABLE_VERTEX_BQ=1", "GCP_BQ_PROJECT=acme-billing", "GCP_BQ_DATASET=b", "GCP_BQ_TABLE=a-b"),
+			"ENABLE_VERTEX_BQ: the table must be a BigQuery table id such as gcp_billing_export_v1_01AAAA_BBBBBB_CCCCCC",
 		},
 		"switch":        {append(openai, "ENABLE_ANTHROPIC=maybe"), "ENABLE_ANTHROPIC: must be true or false"},
 		"negative cap":  {append(openai, "OPENAI_SOFT_CAP=-1"), `OPENAI_SOFT_CAP: "-1" is negative: write a positive amount, or 0 for none`},
@@ -139,7 +148,7 @@ func TestEnvironmentErrors(t *testing.T) {
 		"alertmanager":  {append(openai, "ALERTMANAGER_URL=alertmanager:9093"), "ALERTMANAGER_URL: is not a URL: write scheme and host, such as http://host:port"},
 		"two at once": {
 			append(openai, "ENABLE_VERTEX_BQ=1", "OPENAI_SOFT_CAP=x"),
-			"ENABLE_VERTEX_BQ: vertex comes in a later version: unset it; this version reads anthropic or openai\n" +
+			"ENABLE_VERTEX_BQ: is true and the export has no name: set GCP_BQ_PROJECT, GCP_BQ_DATASET, GCP_BQ_TABLE\n" +
 				`environment: OPENAI_SOFT_CAP: "x" is not an amount: write plain US dollars such as 500 or 49.99, or 0 for none`,
 		},
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/aispend/aispend/internal/config"
 	"github.com/aispend/aispend/internal/secret"
 	"github.com/aispend/aispend/providers"
+	"github.com/aispend/aispend/providers/vertex"
 )
 
 // canary is part of every secret of the tests: it must come out nowhere.
@@ -52,7 +53,8 @@ func (s *fakeSettings) Filter() []string { return s.ProjectIDs }
 
 func (s *fakeSettings) Open(providers.Env) ([]providers.Source, error) { return nil, nil }
 
-// fakeTypes stands for the provider table.
+// fakeTypes stands for the provider table; vertex is the real one, since rules of caps
+// depend on what it has.
 func fakeTypes() map[string]providers.Type {
 	types := map[string]providers.Type{}
 	for _, name := range []string{"openai", "anthropic"} {
@@ -65,6 +67,7 @@ func fakeTypes() map[string]providers.Type {
 			NewSettings: func() providers.Settings { return &fakeSettings{BaseURL: "https://api.example.com"} },
 		}
 	}
+	types[vertex.Name] = vertex.Type()
 	return types
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/aispend/aispend/providers"
 	"github.com/aispend/aispend/providers/anthropic"
 	"github.com/aispend/aispend/providers/openai"
+	"github.com/aispend/aispend/providers/vertex"
 )
 
 // Types returns the provider types by the name the configuration uses. The map is
@@ -14,5 +15,6 @@ func Types() map[string]providers.Type {
 	return map[string]providers.Type{
 		anthropic.Name: anthropic.Type(),
 		openai.Name:    openai.Type(),
+		vertex.Name:    vertex.Type(),
 	}
 }

@@ -63,7 +63,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	c := &Client{table: o.Table, location: o.Location, maxBytes: o.MaxBytesBilled, selector: o.Selector}
 	var err error
-	if c.tokens, err = openTokens(o); err != nil {
+	if c.tokens, err = openTokens(o, scope); err != nil {
 		return nil, err
 	}
 	c.rest, err = rest.New(rest.Options{
@@ -76,7 +76,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-func openTokens(o ClientOptions) (*tokens, error) {
+func openTokens(o ClientOptions, scopes ...string) (*tokens, error) {
 	client := &http.Client{
 		Transport: o.Transport, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -89,7 +89,7 @@ func openTokens(o ClientOptions) (*tokens, error) {
 		t.DisableKeepAlives = true // a token is asked for once an hour
 		client.Transport = t
 	}
-	return newTokens(o.Credentials, client, scope), nil
+	return newTokens(o.Credentials, client, scopes...), nil
 }
 
 // Describe asks for the table and nothing else, which costs nothing.

@@ -51,8 +51,8 @@ type RowDecoder struct {
 	job     string
 	total   int64
 	table   TableInfo
-	started bool      // some page carried a result
-	ended   bool      // some page had no further token
+	started bool // some page carried a result
+	ended   bool // some page had no further token
 	notices map[string]int
 	err     error
 }

@@ -56,7 +56,7 @@ type TableInfo struct {
 	// one that Google writes.
 	Created   time.Time
 	Partition Partition
-	Missing      []string // columns that the query needs and the table lacks
+	Missing   []string // columns that the query needs and the table lacks
 }
 
 // Mark is what must be the same for the data to be the same; empty if the table

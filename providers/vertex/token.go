@@ -92,21 +92,30 @@ func find(ctx context.Context, text string, scopes []string) (*google.Credential
 		}
 		return creds, nil
 	}
+	kind, err := credentialsType(text)
+	if err != nil {
+		return nil, err
+	}
+	creds, err := google.CredentialsFromJSONWithType(ctx, []byte(text), kind, scopes...)
+	if err != nil {
+		return nil, fmt.Errorf("the credentials of type %s cannot be used", kind)
+	}
+	return creds, nil
+}
+
+// credentialsType says of what kind a JSON document of credentials is.
+func credentialsType(text string) (google.CredentialsType, error) {
 	var doc struct {
 		Type string `json:"type"`
 	}
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
-		return nil, errors.New("the credentials are not the JSON document that Google Cloud gives out")
+		return "", errors.New("the credentials are not the JSON document that Google Cloud gives out")
 	}
 	switch kind := google.CredentialsType(doc.Type); kind {
 	case google.ServiceAccount, google.ExternalAccount, google.AuthorizedUser, google.ImpersonatedServiceAccount:
-		creds, err := google.CredentialsFromJSONWithType(ctx, []byte(text), kind, scopes...)
-		if err != nil {
-			return nil, fmt.Errorf("the credentials of type %s cannot be used", kind)
-		}
-		return creds, nil
+		return kind, nil
 	}
-	return nil, errors.New("the credentials are neither of a service account nor of a workload identity")
+	return "", errors.New("the credentials are neither of a service account nor of a workload identity")
 }
 
 // tokenFailure classes what kept a token away.
