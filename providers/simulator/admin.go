@@ -43,7 +43,7 @@ type endpoint struct {
 }
 
 // maxAdminBody bounds the bodies of requests that change something.
-const maxAdminBody = 1 << 16
+const maxAdminBody = 1 << 20
 
 // APIKeys returns the keys of a provider, deleted ones included, in a stable order.
 func (w *World) APIKeys(provider string) []APIKey {

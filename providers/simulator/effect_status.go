@@ -27,10 +27,13 @@ func Status(code int) Effect {
 			}
 		}
 		f := &failure{status: code}
-		if x.server.api.provider() == OpenAI {
+		switch x.server.api.provider() {
+		case OpenAI:
 			f.body, f.header = openAIStatus(code, x)
-		} else {
+		case Anthropic:
 			f.body, f.header = anthropicStatus(code)
+		default:
+			f = googleOf(code)
 		}
 		return f
 	})
@@ -81,6 +84,8 @@ func MissingScopes(code int) Effect {
 		switch {
 		case x.server.api.provider() == Anthropic:
 			return &failure{status: code, body: stored(Anthropic, "403_permission")}
+		case x.server.api.provider() == Vertex:
+			return googleFailure(code, "insufficientPermissions", "Request had insufficient authentication scopes.")
 		case code == http.StatusUnauthorized:
 			return &failure{status: code, body: stored(OpenAI, "401_missing_scopes")}
 		default:
@@ -114,7 +119,10 @@ func RateLimitedUntil(after time.Duration) Effect {
 }
 
 func rateLimit(x *exchange, retryAfter string) *failure {
-	f := &failure{status: http.StatusTooManyRequests, body: stored(x.server.api.provider(), "429_rate_limit")}
+	f := googleOf(http.StatusTooManyRequests)
+	if p := x.server.api.provider(); p != Vertex {
+		f = &failure{status: http.StatusTooManyRequests, body: stored(p, "429_rate_limit")}
+	}
 	if retryAfter != "" {
 		f.header = map[string]string{"Retry-After": retryAfter}
 	}
@@ -150,8 +158,11 @@ func HTML200() Effect {
 func Error200() Effect {
 	return reply("error with 200", func(x *exchange) *failure {
 		f := &failure{status: http.StatusOK, body: stored(OpenAI, "500_server_error")}
-		if x.server.api.provider() == Anthropic {
+		switch x.server.api.provider() {
+		case Anthropic:
 			f.body = stored(Anthropic, "500_api_error")
+		case Vertex:
+			f.body = googleOf(http.StatusInternalServerError).body
 		}
 		return f
 	})

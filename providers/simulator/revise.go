@@ -19,8 +19,12 @@ type revision struct {
 // are instead (lower, renamed, none). Amount follows Literal, which is in dollars
 // at OpenAI and in cents at Anthropic. change may be called at any time and by
 // several goroutines; it may keep neither argument nor result. It must not call
-// the World. Usage stays as it is.
+// the World. Usage stays as it is. Vertex has AppendExport instead, as nothing is ever
+// changed in its table: for it Revise panics.
 func (w *World) Revise(provider string, d spend.Day, change func([]Row) []Row) (undo func()) {
+	if provider == Vertex {
+		panic("simulator: an export is append-only: call AppendExport")
+	}
 	r := &revision{provider: provider, day: d, change: change}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -56,7 +56,7 @@ type Request struct {
 	Headers  []string // canonical names, sorted
 	Agent    string   // User-Agent
 	Key      string   // as sent, without "Bearer "
-	Body     string   // of a request about keys or limits, up to 64 KiB
+	Body     string   // of a request about keys or limits, up to 1 MiB
 	Page     int      // 1 for a first page, else what the page token says; 0 if it says nothing
 	Status   int      // 0 while the answer is not decided, or when there was none
 	Faults   []string // names of the effects that hit it
@@ -163,7 +163,7 @@ func (s *server) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	}
 	x.query, _ = url.ParseQuery(r.URL.RawQuery)
 	x.number = 1
-	if token := x.query.Get("page"); token != "" {
+	if token := orDefault(x.query.Get("page"), x.query.Get("pageToken")); token != "" {
 		_, _, x.number, _ = decodeToken(s.api.tokenPrefix(r.URL.Path), token)
 	}
 	names := make([]string, 0, len(r.Header))

@@ -15,6 +15,7 @@ import (
 type Servers struct {
 	OpenAI    string // base URL, "http://127.0.0.1:41234"
 	Anthropic string // base URL
+	Google    string // base URL of BigQuery, Budgets and Pub/Sub; its token endpoint is at /token
 	// Elsewhere is the base URL of a third host, which answers every request with
 	// an empty page and records the keys that reach it: the aim of a redirect. It
 	// is named localhost, so that it is another host than the providers.
@@ -41,6 +42,7 @@ func (w *World) Start(ctx context.Context) (*Servers, error) {
 	}{
 		{&s.OpenAI, "127.0.0.1", w.OpenAI()},
 		{&s.Anthropic, "127.0.0.1", w.Anthropic()},
+		{&s.Google, "127.0.0.1", w.Google()},
 		{&s.Elsewhere, "localhost", http.HandlerFunc(s.elsewhere)},
 	} {
 		var lc net.ListenConfig

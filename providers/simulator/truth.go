@@ -51,12 +51,16 @@ func (w *World) AnthropicCost(d spend.Day, at time.Time) []Row {
 	return w.revised(Anthropic, d, rows)
 }
 
-// Cost returns OpenAICost or AnthropicCost.
+// Cost returns OpenAICost, AnthropicCost or VertexCost.
 func (w *World) Cost(provider string, d spend.Day, at time.Time) []Row {
-	if provider == Anthropic {
+	switch provider {
+	case Anthropic:
 		return w.AnthropicCost(d, at)
+	case Vertex:
+		return w.VertexCost(d, at)
+	default:
+		return w.OpenAICost(d, at)
 	}
-	return w.OpenAICost(d, at)
 }
 
 // Total returns the exact cost of a provider over a window as reported at time
@@ -74,6 +78,9 @@ func (w *World) Total(provider string, win spend.Window, at time.Time) spend.Mon
 // Charges returns the cost rows of a day added up by model, project and item,
 // sorted by these: what a decoder should make of that day's bucket.
 func (w *World) Charges(provider string, d spend.Day, at time.Time) []spend.Charge {
+	if provider == Vertex {
+		return w.VertexCharges(d, at)
+	}
 	return chargesOf(w.Cost(provider, d, at))
 }
 
@@ -109,8 +116,11 @@ func chargesOf(rows []Row) []spend.Charge {
 
 // Usage returns a day's tokens and requests as the main usage source of a
 // provider (completions, messages) reports them at time at, added up by model and
-// project and sorted by these.
+// project and sorted by these. Vertex has no source of usage and none of it.
 func (w *World) Usage(provider string, d spend.Day, at time.Time) []spend.Usage {
+	if provider == Vertex {
+		return nil
+	}
 	type key struct{ model, project string }
 	sums := map[key]*spend.Usage{}
 	for _, wk := range w.day(w.vendors[provider], d, at) {

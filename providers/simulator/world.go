@@ -14,12 +14,15 @@ import (
 const (
 	OpenAI    = "openai"
 	Anthropic = "anthropic"
+	Vertex    = "vertex"
 )
 
-// The admin keys that a new World accepts. They are made up and open nothing.
+// The admin keys that a new World accepts. They are made up and open nothing. That of
+// Vertex is the id of a key pair (see ServiceAccount).
 const (
 	DefaultOpenAIKey    = "sk-admin-simulator-opens-nothing-0001"
 	DefaultAnthropicKey = "sk-ant-admin01-simulator-opens-nothing-0001"
+	DefaultVertexKey    = "simulator-opens-nothing-0001"
 )
 
 // Options shape a World. The zero value is a believable company of moderate size.
@@ -68,6 +71,8 @@ type Options struct {
 	AnthropicClosedOnly bool
 	// OpenAIKey and AnthropicKey replace the default keys.
 	OpenAIKey, AnthropicKey string
+	// Vertex shapes what is Google's alone.
+	Vertex VertexOptions
 }
 
 // World is a simulated company with an account at each provider. All methods are
@@ -75,6 +80,7 @@ type Options struct {
 type World struct {
 	opt     Options
 	vendors map[string]*vendor
+	google  *google
 
 	mu       sync.Mutex
 	keys     map[string]string
@@ -111,15 +117,18 @@ func New(opt Options) *World {
 	if opt.Step <= 0 {
 		opt.Step = time.Hour
 	}
+	opt.Vertex = opt.Vertex.filled()
 	openAI, anthropic := newVendor(OpenAI, openAIModels(), opt), newVendor(Anthropic, anthropicModels(), opt)
 	return &World{
 		opt:     opt,
 		vendors: map[string]*vendor{OpenAI: openAI, Anthropic: anthropic},
+		google:  newGoogle(opt),
 		apiKeys: firstKeys(openAI, anthropic),
 		limits:  map[string]int64{},
 		keys: map[string]string{
 			OpenAI:    orDefault(opt.OpenAIKey, DefaultOpenAIKey),
 			Anthropic: orDefault(opt.AnthropicKey, DefaultAnthropicKey),
+			Vertex:    DefaultVertexKey,
 		},
 	}
 }
@@ -130,14 +139,17 @@ func (w *World) Now() time.Time { return w.opt.Now().UTC() }
 // FirstDay returns the first day with spend.
 func (w *World) FirstDay() spend.Day { return w.opt.Start }
 
-// Key returns the admin key that a provider accepts now.
+// Key returns the admin key that a provider accepts now; of Vertex the id of the key
+// pair of ServiceAccount.
 func (w *World) Key(provider string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.keys[provider]
 }
 
-// RotateKey makes a provider accept newKey and refuse every other from now on.
+// RotateKey makes a provider accept newKey and refuse every other from now on. Of
+// Vertex newKey is the id of another key pair, and as at Google the tokens that were
+// got with the old one live on (see EndTokens).
 func (w *World) RotateKey(provider, newKey string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -147,6 +159,9 @@ func (w *World) RotateKey(provider, newKey string) {
 // Projects returns the ids of a provider's projects or workspaces, in a stable
 // order. The default workspace of Anthropic, which has no id, is not among them.
 func (w *World) Projects(provider string) []string {
+	if provider == Vertex {
+		return w.google.projectIDs()
+	}
 	var ids []string
 	for _, p := range w.vendors[provider].projects {
 		if p.id != "" {
@@ -159,6 +174,9 @@ func (w *World) Projects(provider string) []string {
 // Models returns the names of a provider's models that are in use, in catalogue
 // order.
 func (w *World) Models(provider string) []string {
+	if provider == Vertex {
+		return w.google.modelNames()
+	}
 	var names []string
 	for _, l := range w.vendors[provider].lanes {
 		if name := l.model.name; name != "" && !slices.Contains(names, name) {
@@ -173,6 +191,10 @@ func (w *World) OpenAI() http.Handler { return &server{world: w, api: openAIAPI{
 
 // Anthropic returns the simulated api.anthropic.com.
 func (w *World) Anthropic() http.Handler { return &server{world: w, api: anthropicAPI{w}} }
+
+// Google returns the simulated token endpoint (/token), bigquery.googleapis.com,
+// billingbudgets.googleapis.com and pubsub.googleapis.com: their paths do not meet.
+func (w *World) Google() http.Handler { return &server{world: w, api: googleAPI{w}} }
 
 func orDefault(s, def string) string {
 	if s == "" {
