@@ -65,6 +65,9 @@ func (c *command) demo(ctx context.Context) error {
 	cfg, err := config.Demo(config.DemoOptions{
 		OpenAIURL: servers.OpenAI, OpenAIKey: world.Key(simulator.OpenAI),
 		AnthropicURL: servers.Anthropic, AnthropicKey: world.Key(simulator.Anthropic),
+		GoogleURL: servers.Google, VertexCredentials: string(world.ServiceAccount(servers.Google)),
+		VertexProject: simulator.VertexProject, VertexDataset: simulator.VertexDataset, VertexTable: simulator.VertexTable,
+		VertexBudget: simulator.VertexBudget, Subscription: simulator.VertexSubscription,
 		HookURL: sink.url, HookSecret: sink.secret,
 		AdminToken: token, Types: registry.Types(), Caps: demoCaps(world), DashboardURL: c.dashboardURL,
 	})
@@ -132,7 +135,7 @@ type guide struct {
 func (g *guide) printf(format string, args ...any) { _, _ = fmt.Fprintf(g.out, format, args...) }
 
 func (g *guide) welcome() {
-	g.printf(`aispend demo: simulated OpenAI and Anthropic accounts, a temporary store, nothing real.
+	g.printf(`aispend demo: simulated OpenAI, Anthropic and Google Vertex AI accounts, a temporary store, nothing real.
 
   open      %[1]s/
   metrics   %[1]s/metrics

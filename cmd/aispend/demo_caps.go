@@ -23,6 +23,7 @@ func demoCaps(w *simulator.World) []config.Cap {
 	month := spend.Window{From: today.MonthStart(), To: today + 1}
 	week := spend.Window{From: today - spend.Day((today.Weekday()+6)%7), To: today + 1}
 	openai, claude := w.Total(simulator.OpenAI, month, w.Now()), w.Total(simulator.Anthropic, month, w.Now())
+	vertex := w.Total(simulator.Vertex, month, w.Now())
 	culprit := modelTotal(w, simulator.OpenAI, runaway, month)
 	rest := openai.Sub(culprit)
 	busiest := spend.Money{}
@@ -35,12 +36,13 @@ func demoCaps(w *simulator.World) []config.Cap {
 	byModel := modelTotal(w, simulator.OpenAI, runaway, week)
 	// At the pace of the month so far the global hard level falls before its end.
 	left := float64(today.AddMonths(1)-today-1) / float64(month.Days())
-	all, usual := openai.Add(claude), about(rest, 1)
+	all, usual := openai.Add(claude).Add(vertex), about(rest, 1)
 	return []config.Cap{
 		demoCap("global", config.PeriodMonth, about(all, 0.9), about(all, max(1.05, 1+0.7*left))),
 		// Without the runaway model the bill would be within both.
 		demoCap("openai", config.PeriodMonth, about(culprit, 0.5).Add(usual), about(culprit, 0.8).Add(usual)),
 		demoCap("anthropic", config.PeriodMonth, about(claude, 1/0.9), about(claude, 1.5)),
+		demoCap("vertex", config.PeriodMonth, about(vertex, 0.95), about(vertex, 1.4)),
 		matching(demoCap("gpt-6-week", config.PeriodWeek, about(byModel, 0.6), about(byModel, 1.6)),
 			config.Match{Provider: "openai", Model: runaway + "*"}),
 		matching(demoCap("sonnet-day", config.PeriodDay, about(busiest, 0.8), about(busiest, 1.5)),

@@ -47,8 +47,13 @@ func TestDemoCaps(t *testing.T) {
 		if share := claude.Float64() / byScope["anthropic"].Soft.Float64(); share < 0.85 || share > 0.95 {
 			t.Errorf("%s: anthropic is at %v of soft", now, share)
 		}
-		if c := byScope["global"]; openai.Add(claude).Cmp(c.Soft) < 0 || openai.Add(claude).Cmp(c.Hard) >= 0 {
-			t.Errorf("%s: %s of %s and %s", now, openai.Add(claude), c.Soft, c.Hard)
+		vertex := w.Total(simulator.Vertex, month, at)
+		if c := byScope["vertex"]; vertex.Cmp(c.Soft) < 0 || vertex.Cmp(c.Hard) >= 0 {
+			t.Errorf("%s: vertex is at %s of %s and %s", now, vertex, c.Soft, c.Hard)
+		}
+		all := openai.Add(claude).Add(vertex)
+		if c := byScope["global"]; all.Cmp(c.Soft) < 0 || all.Cmp(c.Hard) >= 0 {
+			t.Errorf("%s: %s of %s and %s", now, all, c.Soft, c.Hard)
 		}
 	}
 }

@@ -11,12 +11,20 @@ import (
 )
 
 // DemoOptions is what `aispend demo` knows about its own simulators. All fields
-// but Caps, DashboardURL, Interval and the hook's are required.
+// but Caps, DashboardURL, Interval, the hook's and Google's are required.
 type DemoOptions struct {
 	OpenAIURL    string // base_url of the simulated API, on loopback
 	OpenAIKey    string
 	AnthropicURL string
 	AnthropicKey string
+	// GoogleURL serves BigQuery, Budgets and Pub/Sub; the rest names what is simulated there.
+	GoogleURL         string
+	VertexCredentials string // JSON of a service account
+	VertexProject     string
+	VertexDataset     string
+	VertexTable       string
+	VertexBudget      string
+	Subscription      string
 	AdminToken   string        // printed once by the demo
 	HookURL      string        // of the sink that plays the user's own hard-cap hook; empty: a dry run
 	HookSecret   string        // whsec_...
@@ -36,6 +44,14 @@ web: {admin_token: {{q .AdminToken}}}
 providers:
   - {type: openai, account: demo, base_url: {{q .OpenAIURL}}, api_key: {{q .OpenAIKey}}}
   - {type: anthropic, account: demo, base_url: {{q .AnthropicURL}}, api_key: {{q .AnthropicKey}}}
+{{- with .GoogleURL}}
+  - type: vertex
+    account: demo
+    interval: {{$.Interval}}
+    credentials: {{q $.VertexCredentials}}
+    bigquery: {project: {{q $.VertexProject}}, dataset: {{q $.VertexDataset}}, table: {{q $.VertexTable}}, base_url: {{q .}}}
+    budget: {name: {{q $.VertexBudget}}, subscription: {{q $.Subscription}}, base_url: {{q .}}, pubsub_base_url: {{q .}}}
+{{- end}}
 hard_cap: {{"{"}}{{with .HookURL}}url: {{q .}}, secret: {{q $.HookSecret}}{{else}}dry_run: true{{end}}{{"}"}}
 {{with .DashboardURL}}links: {dashboard_url: {{q .}}}
 {{end}}`

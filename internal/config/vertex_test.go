@@ -23,7 +23,7 @@ const vertexBlock = `providers:
       location: EU
       max_bytes_billed: 1TiB
       models: [{sku: 1127-99B9-1860, model: gemini-2.0-flash}]
-    budget: {name: billingAccounts/01AAAA-BBBBBB-CCCCC1/budgets/b1, subscription: projects/acme-billing/subscriptions/ai}
+    budget: {name: billingAccounts/01AAAA-BBBBBB-CCCCC1/budgets/b1, subscription: projects/acme-billing/subscriptions/ai-budget}
 caps: [{scope: vertex, period: day, hard_usd: 5}]
 `
 
@@ -55,7 +55,7 @@ func TestVertexBlock(t *testing.T) {
 	}
 	for _, line := range []string{
 		"credentials: <secret>", "max_bytes_billed: 1099511627776B", "table: gcp_billing_export_v1_01AAAA_BBBBBB_CCCCC1",
-		"subscription: projects/acme-billing/subscriptions/ai", "sku: 1127-99B9-1860", "service_pattern: ^Claude",
+		"subscription: projects/acme-billing/subscriptions/ai-budget", "sku: 1127-99B9-1860", "service_pattern: ^Claude",
 	} {
 		if !strings.Contains(string(view), line) {
 			t.Errorf("no %q in\n%s", line, view)
@@ -67,7 +67,7 @@ func TestVertexBlock(t *testing.T) {
 func TestVertexBlockOfBudgets(t *testing.T) {
 	const head = "providers:\n  - type: vertex\n    budget: {"
 	const named = "name: billingAccounts/01AAAA-BBBBBB-CCCCC1/budgets/b1"
-	const notified = "subscription: projects/acme-billing/subscriptions/ai"
+	const notified = "subscription: projects/acme-billing/subscriptions/ai-budget"
 	const cap = "}\ncaps: [{scope: vertex, hard_usd: 5}]\n"
 	const unfed = "testdata/aispend.yml:4: caps[0]: no enabled vertex block has bigquery or a budget with counts_as: vertex: " +
 		"this cap cannot be evaluated and shows the gap budget_period"
@@ -112,13 +112,13 @@ func TestVertexBlocksShareCredentials(t *testing.T) {
 func TestVertexEnvironment(t *testing.T) {
 	loaded, err := fromEnv(t, "ENABLE_VERTEX_BQ=true", "ENABLE_VERTEX_BILLING_API=true", `GCP_SA_JSON={"type":"service_account","private_key":"CANARY"}`,
 		"GCP_BQ_PROJECT=acme-billing", "GCP_BQ_DATASET=billing", "GCP_BQ_TABLE=export", "GCP_BILLING_ACCOUNT_ID=01AAAA-BBBBBB-CCCCC1",
-		"GCP_PUBSUB_SUBSCRIPTION=projects/acme-billing/subscriptions/ai", "VERTEX_HARD_CAP=500")
+		"GCP_PUBSUB_SUBSCRIPTION=projects/acme-billing/subscriptions/ai-budget", "VERTEX_HARD_CAP=500")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := loaded.Config.Providers[0].Settings.(*vertex.Settings)
 	if key, _ := s.Credentials.Get(); !strings.Contains(key, canary) || s.BigQuery.Table != "export" ||
-		s.Budget.Name != "billingAccounts/01AAAA-BBBBBB-CCCCC1" || s.Budget.Subscription != "projects/acme-billing/subscriptions/ai" {
+		s.Budget.Name != "billingAccounts/01AAAA-BBBBBB-CCCCC1" || s.Budget.Subscription != "projects/acme-billing/subscriptions/ai-budget" {
 		t.Errorf("%+v", s)
 	}
 	want := []string{"environment: GCP_SA_JSON: holds a secret that other processes may see: put it into a file and name that in GCP_SA_JSON_FILE instead"}
