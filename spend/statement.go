@@ -31,9 +31,9 @@ type Charge struct {
 	Currency string // ISO 4217, upper case
 	// Rate is how much of Currency the provider gave for one US dollar on the row; 0
 	// where it gave no rate, as where Currency is USD.
-	Rate Money
+	Rate Money `json:",omitzero"`
 	// Tax marks money that goes to a tax office: it is part of no sum of cost.
-	Tax     bool
+	Tax     bool `json:",omitzero"`
 	Gross   Money
 	Credits Money
 }

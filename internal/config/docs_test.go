@@ -150,6 +150,8 @@ func TestExampleLoads(t *testing.T) {
 		text := map[string]string{
 			"secrets/hook-url":    "https://hooks.example.com/CANARY",
 			"secrets/hook-secret": "whsec_Q0FOQVJZQ0FOQVJZQ0FOQVJZQ0FOQVJZ",
+
+			"secrets/google-service-account.json": `{"type": "service_account", "private_key": "CANARY"}`,
 		}[m[1]]
 		if text == "" {
 			text = canary + m[1]
@@ -169,7 +171,7 @@ func TestExampleLoads(t *testing.T) {
 	if d := config.Default(); c.Storage != d.Storage || c.Ingest != d.Ingest || c.Metrics != d.Metrics {
 		t.Errorf("the example does not show the defaults: %+v", c)
 	}
-	if len(c.Providers) != 2 || len(c.Caps) != 2 {
+	if len(c.Providers) != 3 || len(c.Caps) != 2 {
 		t.Errorf("%d providers and %d caps", len(c.Providers), len(c.Caps))
 	}
 }

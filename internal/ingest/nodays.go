@@ -36,7 +36,8 @@ func withBudgets(st store.State, result providers.Result, start time.Time) store
 			known[i].Settings = nil
 		}
 	}
-	st.Budgets = spend.ForgetBudgets(spend.MergeBudgets(known, result.Budgets), start.Add(-budgetMemory))
+	learnt := spend.StampBudgets(result.Budgets, start)
+	st.Budgets = spend.ForgetBudgets(spend.MergeBudgets(known, learnt), start.Add(-budgetMemory))
 	st.LastApplied = start
 	st.DataThrough = later(st.DataThrough, result.Through)
 	return st
