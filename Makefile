@@ -23,7 +23,7 @@ export AISPEND_AMTOOL = $(AMTOOL)
 test-e2e bench-alerts: export AISPEND_PROMETHEUS = $(PROMETHEUS)
 test-e2e bench-alerts: export AISPEND_ALERTMANAGER = $(ALERTMANAGER)
 
-.PHONY: all demo build test test-e2e test-kill bench-alerts mutate lint format bench fuzz clean tools help
+.PHONY: all demo build test test-e2e test-bigquery test-kill bench-alerts mutate lint format bench fuzz clean tools help
 
 all: lint build test test-e2e
 
@@ -43,6 +43,9 @@ test-e2e: $(GOTESTSUM) $(PROMTOOL) $(PROMETHEUS) $(AMTOOL) $(ALERTMANAGER) ## re
 	$(GOTESTSUM) --format pkgname -- -race -timeout 15m ./test/e2e/... ./dashboards/... ./internal/amclient/...
 	cd test/stack && $(GOTESTSUM) --format pkgname -- -timeout 15m ./...
 
+test-bigquery: $(GOTESTSUM) ## the daemon's query in a GoogleSQL engine; the first build takes some 6 CPU minutes and GBs of memory
+	cd test/bigquery && $(GOTESTSUM) --format standard-verbose -- -count=1 -timeout 30m ./...
+
 test-kill: ## 200 SIGKILLs at random moments, every sum checked after each; 120 between a hard cap and its hook
 	AISPEND_KILLS=200 AISPEND_CRASH_ROUNDS=200 AISPEND_HOOK_KILLS=100 $(GO) test -count=1 -timeout 40m -run 'Kill' -v \
 	  ./internal/store/badger ./cmd/aispend ./test/e2e
@@ -55,6 +58,7 @@ lint: $(GOLANGCI_LINT) ## golangci-lint, formatting and a tidy go.mod
 	$(GOLANGCI_LINT) fmt --diff ./...
 	$(GO) mod tidy -diff
 	cd test/stack && $(GOLANGCI_LINT) run ./... && $(GOLANGCI_LINT) fmt --diff ./... && $(GO) mod tidy -diff
+	cd test/bigquery && $(GOLANGCI_LINT) fmt --diff ./...
 
 format: $(GOLANGCI_LINT) ## gofumpt over the tree
 	$(GOLANGCI_LINT) fmt ./...

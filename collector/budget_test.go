@@ -64,8 +64,11 @@ func TestBudgets(t *testing.T) {
 			`aispend_budget_spend_cap_state{account="default",budget="f0",provider="vertex",state="configured"} 0`,
 			`aispend_budget_limit{account="default",budget="f0",currency="USD",provider="vertex"} 300`,
 		}, []string{`aispend_budget_spend{account="default",budget="f0"`, `budget="e0",provider="vertex",state=`, " 999"}},
-		{"of gross cost", book, func(st *spend.SourceStatus) { st.Budgets[0].Settings.Credits = "EXCLUDE_ALL_CREDITS" },
-			[]string{`aispend_budget_difference_usd{account="default",budget="de72f49d",provider="vertex"} 0.02`}, nil},
+		{
+			"of gross cost", book, func(st *spend.SourceStatus) { st.Budgets[0].Settings.Credits = "EXCLUDE_ALL_CREDITS" },
+			[]string{`aispend_budget_difference_usd{account="default",budget="de72f49d",provider="vertex"} 0.02`},
+			nil,
+		},
 		{"budgets only", book, func(st *spend.SourceStatus) { st.BudgetOnly = true }, nil, []string{difference}},
 		{"no budget is named", book, func(st *spend.SourceStatus) { st.Counted = "" }, nil, []string{difference}},
 		{"nothing is billed yet", rollup.NewBook(), func(*spend.SourceStatus) {}, nil, []string{difference}},

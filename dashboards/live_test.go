@@ -25,6 +25,9 @@ import (
 // rightlyEmpty are queries without an answer in the demo, and why.
 var rightlyEmpty = map[string]string{
 	"aispend-spend/In no sum: other currencies/A": "the simulated providers bill in USD only",
+	"aispend-spend/In no sum: tax/A":              "Google bills the tax of a month when it is over",
+	"aispend-caps/Caps that count a budget/A":     "the demo has a billing export, so its caps count charges",
+	"aispend-caps/Budgets/I":                      "the demo's budget is no spend cap",
 	"aispend-health/Oddities in the last hour/A":  "the simulated pages have no oddities",
 	"aispend-health/Oddities in the last hour/B":  "no simulated page is too large",
 }

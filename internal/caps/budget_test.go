@@ -58,15 +58,21 @@ func TestCapsThatCountABudget(t *testing.T) {
 	}{
 		{"a month of vertex", vertexMonth, nil, noon, "40.25", "budget", nil},
 		{"a month of everything", with(func(c *caps.Cap) { c.Scope = "global" }), nil, noon, "40.25", "budget", nil},
-		{"nobody said that it counts", vertexMonth, func(st *spend.SourceStatus) { st.Counted = "" }, noon, "", "charges",
-			map[caps.Reason]int{caps.BudgetPeriod: 1}},
-		{"another budget's name", vertexMonth, func(st *spend.SourceStatus) { st.Counted += "2" }, noon, "", "charges",
-			map[caps.Reason]int{caps.BudgetPeriod: 1}},
+		{
+			"nobody said that it counts", vertexMonth, func(st *spend.SourceStatus) { st.Counted = "" }, noon, "", "charges",
+			map[caps.Reason]int{caps.BudgetPeriod: 1},
+		},
+		{
+			"another budget's name", vertexMonth, func(st *spend.SourceStatus) { st.Counted += "2" }, noon, "", "charges",
+			map[caps.Reason]int{caps.BudgetPeriod: 1},
+		},
 		{"no notification yet", vertexMonth, func(st *spend.SourceStatus) {
 			st.Budgets[1].Notices, st.DataThrough = nil, time.Time{}
 		}, noon, "", "charges", map[caps.Reason]int{caps.BudgetPeriod: 1}},
-		{"another currency", vertexMonth, notice(func(n *spend.BudgetNotice) { n.Currency = "EUR" }), noon, "", "charges",
-			map[caps.Reason]int{caps.BudgetPeriod: 1}},
+		{
+			"another currency", vertexMonth, notice(func(n *spend.BudgetNotice) { n.Currency = "EUR" }), noon, "", "charges",
+			map[caps.Reason]int{caps.BudgetPeriod: 1},
+		},
 		{"last month's total", vertexMonth, notice(func(n *spend.BudgetNotice) {
 			n.IntervalStart = time.Date(2026, 10, 1, 7, 0, 0, 0, time.UTC)
 		}), noon, "", "charges", map[caps.Reason]int{caps.BudgetPeriod: 1}},
@@ -80,14 +86,22 @@ func TestCapsThatCountABudget(t *testing.T) {
 			st.Budgets[1].Notices[0].PublishedAt = time.Date(2026, 12, 1, 2, 30, 0, 0, time.UTC)
 		}, time.Date(2026, 12, 1, 3, 0, 0, 0, time.UTC), "", "charges", map[caps.Reason]int{caps.BudgetPeriod: 1}},
 		{"stale", vertexMonth, nil, noon.Add(10 * time.Hour), "40.25", "budget", map[caps.Reason]int{caps.Stale: 1}},
-		{"a day", with(func(c *caps.Cap) { c.Period = caps.Day }), nil, noon, "", "charges",
-			map[caps.Reason]int{caps.BudgetPeriod: 1}},
-		{"a day of everything", with(func(c *caps.Cap) { c.Scope, c.Period = "global", caps.Day }), nil, noon, "", "charges",
-			map[caps.Reason]int{caps.BudgetPeriod: 1}},
-		{"a match", with(func(c *caps.Cap) { c.Scope, c.Match = "own", caps.Match{Provider: "vertex"} }), nil, noon, "", "charges",
-			map[caps.Reason]int{caps.BudgetPeriod: 1}},
-		{"beside an export it feeds nothing", vertexMonth, func(st *spend.SourceStatus) { st.BudgetOnly = false }, noon, "",
-			"charges", nil},
+		{
+			"a day", with(func(c *caps.Cap) { c.Period = caps.Day }), nil, noon, "", "charges",
+			map[caps.Reason]int{caps.BudgetPeriod: 1},
+		},
+		{
+			"a day of everything", with(func(c *caps.Cap) { c.Scope, c.Period = "global", caps.Day }), nil, noon, "", "charges",
+			map[caps.Reason]int{caps.BudgetPeriod: 1},
+		},
+		{
+			"a match", with(func(c *caps.Cap) { c.Scope, c.Match = "own", caps.Match{Provider: "vertex"} }), nil, noon, "", "charges",
+			map[caps.Reason]int{caps.BudgetPeriod: 1},
+		},
+		{
+			"beside an export it feeds nothing", vertexMonth, func(st *spend.SourceStatus) { st.BudgetOnly = false }, noon, "",
+			"charges", nil,
+		},
 		{"another provider", with(func(c *caps.Cap) { c.Scope = "openai" }), nil, noon, "", "charges", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

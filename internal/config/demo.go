@@ -25,10 +25,10 @@ type DemoOptions struct {
 	VertexTable       string
 	VertexBudget      string
 	Subscription      string
-	AdminToken   string        // printed once by the demo
-	HookURL      string        // of the sink that plays the user's own hard-cap hook; empty: a dry run
-	HookSecret   string        // whsec_...
-	Interval     time.Duration // between pulls; 0 means 15s
+	AdminToken        string        // printed once by the demo
+	HookURL           string        // of the sink that plays the user's own hard-cap hook; empty: a dry run
+	HookSecret        string        // whsec_...
+	Interval          time.Duration // between pulls; 0 means 15s
 	// Caps are close to the simulated spend; the simulated world knows it.
 	Caps []Cap
 	// DashboardURL is where alerts lead to; empty for nowhere.

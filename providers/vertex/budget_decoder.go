@@ -118,7 +118,6 @@ func readBudgetAnswer(body []byte) (budgetAnswer, error) {
 // Pages may come in any order and more than once. It is not safe for concurrent use.
 type BudgetDecoder struct {
 	budgets []spend.Budget
-	through time.Time
 	notices map[string]int
 	seen    map[string]bool // what was counted as a notice, since a page may come twice
 	pages   int

@@ -251,14 +251,13 @@ func TestBudgetAnswersAreReadStrictly(t *testing.T) {
 type cloud struct {
 	t testing.TB
 
-	mu       sync.Mutex
-	asked    []string
-	acked    []string
-	budgets  []step // answers in turn, the last one stays
-	pulls    []step
-	acks     []step
-	hang     bool // pulls without a message are held back
-	previous int
+	mu      sync.Mutex
+	asked   []string
+	acked   []string
+	budgets []step // answers in turn, the last one stays
+	pulls   []step
+	acks    []step
+	hang    bool // pulls without a message are held back
 }
 
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
